@@ -1,0 +1,37 @@
+"""The project's errors: what is wrong, what was got, what was expected, the next move."""
+
+
+class WardlakeError(Exception):
+    """An error that a user can act on; the command line prints it as one line and exits with ``exit_code``.
+
+    The text never holds a patient value: it names files, settings, rules, topics, partitions and offsets only.
+    """
+
+    exit_code = 2
+
+    def __init__(self, what: str, *, got: object = None, expected: object = None, next_move: str = "") -> None:
+        parts = [what]
+        if got is not None:
+            parts.append(f"got {got}")
+        if expected is not None:
+            parts.append(f"expected {expected}")
+        if next_move:
+            parts.append(next_move)
+        super().__init__("; ".join(parts))
+        self.what = what
+
+
+class UsageError(WardlakeError):
+    """Wrong use or configuration: a flag, a setting, a file, a query."""
+
+
+class LakeError(WardlakeError):
+    """The lake at this path cannot be used as asked: not a lake, another key, a newer format."""
+
+
+class BrokerError(WardlakeError):
+    """The Kafka broker cannot be reached or refused."""
+
+
+class StreamPositionError(WardlakeError):
+    """The lake's position and the topic's offsets contradict each other."""
