@@ -1,0 +1,187 @@
+"""Decode: payload bytes → one text column per field of the contract, and the reasons of what could not be.
+
+Two speeds, one answer. A payload that is plainly well formed (one flat object, known fields, each at most once,
+strings or nulls, valid escapes) is recognised by one regular expression and parsed by Polars with all others of
+the batch. The rest are taken one by one with the standard library, which can say what is wrong. Which keys come
+in which order is the sender's business, so the order of the expression is taken from the batch itself.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from itertools import compress
+from typing import Final, cast
+
+import polars as pl
+
+from lake.contract import FIELDS
+
+_TEXT: Final = (
+    r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]'
+    # \u0000 is left to the careful path (it breaks a rule), and so are surrogates (they come in pairs).
+    r"|u(?:[1-9a-cA-CeEfF][0-9a-fA-F]{3}|0[1-9a-fA-F][0-9a-fA-F]{2}|00[1-9a-fA-F][0-9a-fA-F]|000[1-9a-fA-F]"
+    r"|[dD][0-7][0-9a-fA-F]{2})))*\""
+)
+_SCHEMA: Final = dict.fromkeys(FIELDS, pl.String())
+
+
+def decode(payloads: Sequence[bytes | None]) -> pl.DataFrame:
+    """Decode a batch of payloads.
+
+    Returns one row per payload, in order: ``row`` (UInt32), a String column per contract field,
+    ``unknown_fields`` (UInt32, how many fields were not listed: never their names, which a sender chose) and
+    ``reasons`` (List[String]; null when it decoded). A payload with reasons has the fields that could be read.
+    """
+    plain = _texts(payloads).str.contains(_plain_pattern(_key_order(payloads))).fill_null(value=False)
+    parsed = _parse_plain(plain, payloads)
+    if parsed is None:
+        plain = pl.zeros(len(payloads), pl.Boolean, eager=True)
+        parsed = _decode_carefully([], payloads)
+    if parsed.height == len(payloads):
+        return parsed
+    slow = (~plain).arg_true().to_list()
+    return pl.concat([parsed, _decode_carefully(slow, payloads)]).sort("row")
+
+
+def _texts(payloads: Sequence[bytes | None]) -> pl.Series:
+    """The payloads as text, null where they are not UTF-8."""
+    try:
+        return pl.Series(payloads, dtype=pl.Binary).cast(pl.String)
+    except pl.exceptions.ComputeError:
+        return pl.Series([_text_or_none(payload) for payload in payloads], dtype=pl.String)
+
+
+def _text_or_none(payload: bytes | None) -> str | None:
+    try:
+        return None if payload is None else payload.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+def _parse_plain(plain: pl.Series, payloads: Sequence[bytes | None]) -> pl.DataFrame | None:
+    """Parse the lines that the pattern let through; ``None`` should the parser refuse one after all."""
+    rows = plain.arg_true()
+    if rows.is_empty():
+        return _decode_carefully([], payloads)
+    lines = b"\n".join(cast("Iterable[bytes]", compress(payloads, plain.to_list())))
+    try:
+        fields = pl.scan_ndjson(lines, schema=_SCHEMA).collect()
+    except pl.exceptions.ComputeError:
+        return None
+    if fields.height != rows.len():
+        return None
+    return (
+        pl.DataFrame({"row": rows.cast(pl.UInt32)})
+        .hstack(fields)
+        .with_columns(unknown_fields=pl.lit(0, pl.UInt32), reasons=pl.lit(None, pl.List(pl.String)))
+    )
+
+
+def _key_order(payloads: Sequence[bytes | None]) -> tuple[str, ...]:
+    """Contract fields in the order of the batch's longest object among the first few, then the others."""
+    best: list[str] = []
+    for payload in payloads[:16]:
+        document, _ = _load(payload)
+        names = [name for name, _ in document or [] if name in _SCHEMA]
+        if len(names) > len(best) and len(set(names)) == len(names):
+            best = names
+    return _merge(best)
+
+
+def _merge(seen: list[str]) -> tuple[str, ...]:
+    """``seen`` with each missing field put after its neighbour of the contract, where senders tend to have it."""
+    order = list(seen)
+    for i, name in enumerate(FIELDS):
+        if name not in order:
+            at = order.index(FIELDS[i - 1]) + 1 if i else 0
+            order.insert(at, name)
+    return tuple(order)
+
+
+@lru_cache(maxsize=64)
+def _plain_pattern(order: tuple[str, ...]) -> str:
+    pairs = "".join(rf'(?:"{name}": ?(?:null|{_TEXT})(?:, ?|\}}$))?' for name in order)
+    return r"^\{" + pairs + r"$"
+
+
+def _decode_carefully(rows: list[int], payloads: Sequence[bytes | None]) -> pl.DataFrame:
+    columns: dict[str, list[str | None]] = {name: [] for name in FIELDS}
+    unknown: list[int] = []
+    reasons: list[list[str] | None] = []
+    for row in rows:
+        document, problem = _load(payloads[row])
+        values, extra, wrong = _read(document or [])
+        for name in FIELDS:
+            columns[name].append(values.get(name))
+        unknown.append(extra)
+        reasons.append(([problem] if problem else []) + wrong or None)
+    return pl.DataFrame(
+        {"row": rows, **columns, "unknown_fields": unknown, "reasons": reasons},
+        schema={"row": pl.UInt32, **_SCHEMA, "unknown_fields": pl.UInt32, "reasons": pl.List(pl.String)},
+    )
+
+
+def _load(payload: bytes | None) -> tuple[list[tuple[str, object]] | None, str | None]:
+    """The pairs of a JSON object, or the name of the rule that the payload breaks."""
+    if payload is None:
+        return None, "tombstone"
+    if not payload.strip():
+        return None, "empty_message"
+    try:
+        document = json.loads(
+            payload.decode("utf-8-sig"), object_pairs_hook=_Pairs, parse_int=_number, parse_constant=_refuse
+        )
+    except UnicodeDecodeError:
+        return None, "not_utf8"
+    except (ValueError, RecursionError):
+        return None, "not_json"
+    return (document.pairs, None) if isinstance(document, _Pairs) else (None, "not_an_object")
+
+
+class _Pairs:
+    """A JSON object as its pairs, so that a repeated key is seen."""
+
+    def __init__(self, pairs: list[tuple[str, object]]) -> None:
+        self.pairs = pairs
+
+
+def _number(_: str) -> float:
+    """An integer of any length: no field is a number, so its value is not needed (and may be huge)."""
+    return 0.0
+
+
+def _refuse(_: str) -> float:
+    """NaN and Infinity are not JSON (RFC 8259, section 6)."""
+    raise ValueError
+
+
+def _read(pairs: list[tuple[str, object]]) -> tuple[dict[str, str], int, list[str]]:
+    """Field texts, number of unlisted fields, and the rules that single fields break."""
+    values: dict[str, str] = {}
+    seen: set[str] = set()
+    unknown, wrong = 0, []
+    for name, value in pairs:
+        if name in seen:
+            wrong.append("duplicate_json_key")
+        seen.add(name)
+        if name not in _SCHEMA:
+            unknown += 1
+        elif isinstance(value, str):
+            if _encodable(value):
+                values[name] = value
+            else:
+                wrong.append(f"{name}_not_unicode")
+        elif isinstance(value, _Pairs | list):
+            wrong.append(f"{name}_nested")
+        elif value is not None:
+            wrong.append(f"{name}_not_text")
+    return values, unknown, list(dict.fromkeys(wrong))
+
+
+def _encodable(value: str) -> bool:
+    """Whether the text is Unicode: JSON can escape half a surrogate pair, which no column can hold."""
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

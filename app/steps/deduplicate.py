@@ -1,0 +1,46 @@
+"""Deduplicate: one event per key; an exact twin is a duplicate, the same key with other content a conflict."""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import polars as pl
+
+from lake.policy import silver_column
+
+ORDER: Final = ("kafka_partition", "kafka_offset")
+CONFLICT: Final = "duplicate_key_conflict"
+
+
+class Deduplicated(NamedTuple):
+    """``fresh`` rows go to Silver, ``duplicates`` are only counted, ``conflicts`` go to quarantine."""
+
+    fresh: pl.DataFrame
+    duplicates: pl.DataFrame
+    conflicts: pl.DataFrame
+
+
+def key_columns(fields: Sequence[str]) -> list[str]:
+    """The Silver columns of a deduplication key given as event fields."""
+    return [silver_column(field) for field in fields]
+
+
+def deduplicate(rows: pl.DataFrame, known: pl.DataFrame, key: Sequence[str]) -> Deduplicated:
+    """Split masked rows by what is known already.
+
+    ``key`` names Silver columns; ``known`` holds them and ``content_hash`` for the keys that stand in Silver
+    (others do no harm), each once. Of rows with one key the first by partition and offset counts, so the answer
+    does not depend on the order in which partitions were polled.
+    """
+    rows = rows.sort(ORDER)
+    standing = known.select(*key, standing="content_hash").join(rows.select(key), on=list(key), how="semi", nulls_equal=True)
+    judged = rows.join(standing, on=list(key), how="left", nulls_equal=True, maintain_order="left").with_columns(
+        first=pl.col("standing").is_null() & pl.struct(key).is_first_distinct(),
+        against=pl.coalesce("standing", pl.col("content_hash").first().over(key)),
+    )
+    twin = pl.col("content_hash") == pl.col("against")
+    added = ["standing", "first", "against"]
+    return Deduplicated(
+        fresh=judged.filter("first").drop(added),
+        duplicates=judged.filter(~pl.col("first") & twin).drop(added),
+        conflicts=judged.filter(~pl.col("first") & ~twin).drop(added),
+    )

@@ -1,0 +1,276 @@
+"""Mask: a valid event under a policy becomes a Silver row; what does not fit its rule is masked whole.
+
+Masking fails closed twice over: a value that its rule cannot read shows as ``*****`` (a birth year as null) and
+counts as redacted; and a row in whose text an identifier of its own still stands has it taken out there too.
+"""
+
+from typing import Final, NamedTuple
+
+import polars as pl
+from polars import selectors
+
+from lake.contract import FIELDS, PHI
+from lake.identifiers import PATTERNS, REDACTED, SUFFIX, identifiers, scrub
+from lake.policy import Policy, silver_column
+from lake.sealing import LakeKey
+from lake.tables import SILVER
+
+HIDDEN: Final = "*****"
+_OLDEST_BIRTH_YEAR: Final = 1850
+_FREE: Final = (
+    "message_id",
+    "facility",
+    "department",
+    "ward",
+    "bed",
+    "doctor_id",
+    "diagnosis",
+    "treatment",
+    "notes",
+)
+_FORMED: Final = ("patient_name", "ssn", "phone", "email", "address")
+_STATE_AND_ZIP: Final = r"([A-Z]{2})(?:\s+\d{5}(?:-\d{4})?)?(?:,?\s*(?:USA|US|United States))?\s*$"
+_CITY: Final = r"(\p{L}[\p{L} .'’-]*?)"
+
+
+class Masked(NamedTuple):
+    """``rows``: one Silver-shaped row per event (with ``row``); ``fields``: per row and PHI field, its state.
+
+    ``fields`` has ``row`` and per PHI field a String column: ``missing``, ``masked`` or ``redacted``.
+    """
+
+    rows: pl.DataFrame
+    fields: pl.DataFrame
+
+
+def mask(events: pl.DataFrame, policy: Policy, key: LakeKey) -> Masked:
+    """Mask valid events (``Event`` frames) under ``policy``.
+
+    Adds ``policy``, ``policy_fingerprint``, ``content_hash`` and ``event_date``; columns that the policy does
+    not name are null.
+    """
+    events = events.with_columns(*_pseudonymised(events, key), _content(events, key))
+    shown = [_RULES[rule](column, _source(column)).alias(column) for column, rule in policy.columns.items()]
+    dropped = [
+        pl.lit(None, dtype).alias(column)
+        for column, dtype in SILVER.polars_schema.items()
+        if column not in policy.columns and _source(column) in FIELDS
+    ]
+    rows = events.select(
+        "row",
+        "ingested_at",
+        "content_hash",
+        *shown,
+        *dropped,
+        *identifiers(),
+        policy=pl.lit(policy.name),
+        policy_fingerprint=pl.lit(policy.fingerprint),
+        event_date=pl.col("event_time").dt.date(),
+    )
+    rows = _without_own_identifiers(_scrub_notes(rows, events)).drop(selectors.ends_with(SUFFIX))
+    return Masked(rows, _field_states(events, rows, policy))
+
+
+def count_fields(fields: pl.DataFrame) -> list[dict[str, object]]:
+    """Counts per PHI field over ``Masked.fields`` rows: present, masked, redacted, missing."""
+    counts = []
+    for name in PHI:
+        states = dict(fields[name].value_counts().iter_rows())
+        masked, redacted = states.get("masked", 0), states.get("redacted", 0)
+        counts.append(
+            {
+                "field": name,
+                "present": masked + redacted,
+                "masked": masked,
+                "redacted": redacted,
+                "missing": states.get("missing", 0),
+            }
+        )
+    return counts
+
+
+def _source(column: str) -> str:
+    return next((field for field in FIELDS if silver_column(field) == column), column)
+
+
+def _pseudonymised(events: pl.DataFrame, key: LakeKey) -> list[pl.Series]:
+    """Pseudonyms by distinct value: a batch holds far fewer patients and visits than events."""
+    return [
+        _by_distinct(events[field], key).alias(silver_column(field)) for field in ("patient_id", "visit_id")
+    ]
+
+
+def _by_distinct(values: pl.Series, key: LakeKey) -> pl.Series:
+    distinct = values.unique()
+    table = pl.DataFrame(
+        {"value": distinct, "key": pl.Series(key.pseudonyms(distinct.to_list()), dtype=pl.String)}
+    )
+    return values.to_frame("value").join(table, on="value", how="left", maintain_order="left")["key"]
+
+
+def _content(events: pl.DataFrame, key: LakeKey) -> pl.Series:
+    """Fingerprint of the record as received less its ``message_id``; control characters cannot be in a value."""
+    fields = [
+        pl.col("event_time").dt.epoch("us").cast(pl.String) if name == "event_time" else pl.col(name)
+        for name in FIELDS
+        if name != "message_id"
+    ]
+    text = events.select(pl.concat_str([field.fill_null("\0") for field in fields], separator="\x1f"))
+    return pl.Series("content_hash", key.fingerprints(text.to_series().to_list()), dtype=pl.Int64)
+
+
+def _fit(value: pl.Expr, masked: pl.Expr) -> pl.Expr:
+    """Null stays null; what the rule could not read is masked whole."""
+    return pl.when(value.is_not_null()).then(masked.fill_null(HIDDEN))
+
+
+def _initial(_: str, field: str) -> pl.Expr:
+    value = pl.col(field)
+    return _fit(value, value.str.extract(r"^\s*(\p{L})") + HIDDEN)
+
+
+def _ssn_last4(_: str, field: str) -> pl.Expr:
+    value = pl.col(field)
+    return _fit(value, "***-**-" + value.str.extract(r"^\s*\d{3}[-. ]?\d{2}[-. ]?([0-9]{4})\s*$"))
+
+
+def _phone_area_last4(_: str, field: str) -> pl.Expr:
+    value = pl.col(field)
+    digits = pl.when(value.str.contains(r"^[0-9\s().+-]*$")).then(value.str.replace_all(r"[^0-9]", ""))
+    national = r"^1?([0-9]{3})[0-9]{3}([0-9]{4})$"
+    return _fit(value, digits.str.extract(national, 1) + "-***-" + digits.str.extract(national, 2))
+
+
+def _email_first2(_: str, field: str) -> pl.Expr:
+    value = pl.col(field).str.strip_chars()
+    local = value.str.extract(r"^([^@\s]+)@[^@\s]+$")
+    kept = pl.when(local.str.len_chars() > 2).then(local.str.head(2)).otherwise(local.str.head(1))
+    return _fit(value, kept + "***@***")
+
+
+def _city_state(_: str, field: str) -> pl.Expr:
+    value = pl.col(field)
+    pattern = rf"(?:^|[,\n])\s*{_CITY},\s*{_STATE_AND_ZIP}"
+    return _fit(value, value.str.extract(pattern, 1) + ", " + value.str.extract(pattern, 2))
+
+
+def _year(_: str, field: str) -> pl.Expr:
+    value = pl.col(field).str.strip_chars()
+    read = pl.coalesce(
+        value.str.to_date(form, strict=False).dt.year() for form in ("%Y-%m-%d", "%m/%d/%Y", "%Y%m%d")
+    )
+    return (
+        pl.when(read.is_between(_OLDEST_BIRTH_YEAR, pl.col("ingested_at").dt.year() + 1))
+        .then(read)
+        .cast(pl.Int32)
+    )
+
+
+_RULES: Final = {
+    "keep": lambda _, field: pl.col(field),
+    "pseudonym": lambda column, _: pl.col(column),
+    "initial": _initial,
+    "ssn_last4": _ssn_last4,
+    "phone_area_last4": _phone_area_last4,
+    "email_first2": _email_first2,
+    "city_state": _city_state,
+    "year": _year,
+    "scrub": lambda _, field: pl.col(field),
+}
+"""Rule → the expression that masks an event field; ``scrub`` is finished by ``_scrub_notes``."""
+
+
+def _scrub_notes(rows: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+    """Take the record's own identifiers, and whatever looks like one, out of its notes.
+
+    Identifiers written as in the record go first, all rows at once; Python then handles the rows in which one
+    still stands in another case, or a part of the name does.
+    """
+    own = events.select("row", "notes", *identifiers(lower=False), parts=_name_parts()).filter(
+        pl.col("notes").is_not_null()
+    )
+    if own.is_empty():
+        return rows
+    needles = [c for c in own.columns if c.endswith(SUFFIX)]
+    clean = own
+    for (
+        needle
+    ) in needles:  # one after the other: nested in one expression, each would be evaluated many times
+        clean = clean.with_columns(_cut_out(pl.col("notes"), pl.col(needle)))
+    for pattern in PATTERNS:
+        clean = clean.with_columns(pl.col("notes").str.replace_all(pattern, REDACTED))
+    clean = clean.with_columns(
+        own=pl.concat_list(*(pl.col(c).str.to_lowercase() for c in needles), "parts").list.drop_nulls()
+    )
+    standing = _any_stands(clean)
+    clean = clean.select("row", "notes", "own")
+    found = clean.filter(standing)
+    mended = pl.Series(
+        [scrub(n, own) for n, own in zip(found["notes"].to_list(), found["own"].to_list(), strict=True)]
+    )
+    clean = pl.concat([clean.filter(~standing), found.with_columns(notes=mended.cast(pl.String))])
+    return rows.update(clean.select("row", "notes"), on="row", how="left")
+
+
+def _name_parts() -> pl.Expr:
+    return pl.col("patient_name").str.to_lowercase().str.extract_all(r"[\p{L}\p{M}'’-]{2,}").fill_null([])
+
+
+def _cut_out(text: pl.Expr, needle: pl.Expr) -> pl.Expr:
+    """``text`` without ``needle``, which may differ by row (as a pattern of ``replace_all`` may not)."""
+    held = text.str.contains(needle, literal=True)
+    return pl.when(held).then(text.str.split(needle).list.join(REDACTED)).otherwise(text)
+
+
+def _any_stands(clean: pl.DataFrame) -> pl.Series:
+    """Rows whose notes still hold one of ``own``, were it only inside a word."""
+    low = clean.select("row", pl.col("notes").str.to_lowercase(), "own").explode("own")
+    held = low.filter(pl.col("notes").str.contains(pl.col("own"), literal=True))["row"]
+    return clean["row"].is_in(held.unique().implode())
+
+
+def _without_own_identifiers(rows: pl.DataFrame) -> pl.DataFrame:
+    """Repair the few rows whose other text still holds one of their own identifiers."""
+    text = pl.concat_str(
+        [pl.col(c).fill_null("") for c in (*_FREE, *_FORMED)], separator="\n"
+    ).str.to_lowercase()
+    needles = [c for c in rows.columns if c.endswith(SUFFIX)]
+    suspect = (
+        rows.with_columns(text=text)
+        .select(
+            pl.any_horizontal(
+                pl.col("text").str.contains(pl.col(c), literal=True).fill_null(value=False) for c in needles
+            )
+        )
+        .to_series()
+    )
+    if not suspect.any():
+        return rows
+    repaired = [_repair(row, needles) for row in rows.filter(suspect).iter_rows(named=True)]
+    return pl.concat([rows.filter(~suspect), pl.DataFrame(repaired, schema=rows.schema)]).sort("row")
+
+
+def _repair(row: dict[str, object], needles: list[str]) -> dict[str, object]:
+    own = [str(row[c]) for c in needles if row[c] is not None]
+    for column in (*_FREE, *_FORMED):
+        value = row[column]
+        if isinstance(value, str) and (clean := scrub(value, own)) != value:
+            row[column] = HIDDEN if column in _FORMED else clean
+    return row
+
+
+def _field_states(events: pl.DataFrame, rows: pl.DataFrame, policy: Policy) -> pl.DataFrame:
+    def state(field: str) -> pl.Expr:
+        raw, out = pl.col(field), pl.col(f"{silver_column(field)}__out")
+        hidden = out.is_null() if field == "date_of_birth" else out == HIDDEN
+        whole = hidden if policy.rule(field) else pl.lit(value=False)
+        return (
+            pl.when(raw.is_null())
+            .then(pl.lit("missing"))
+            .when(whole)
+            .then(pl.lit("redacted"))
+            .otherwise(pl.lit("masked"))
+        )
+
+    out = rows.select(pl.col(silver_column(field)).alias(f"{silver_column(field)}__out") for field in PHI)
+    return events.select("row", *PHI).hstack(out).select("row", *(state(field).alias(field) for field in PHI))

@@ -1,0 +1,265 @@
+"""A Quix consumer that hands on micro-batches: one ``Row`` per partition, holding many messages.
+
+Stock Quix polls one message at a time. This consumer fills a batch with ``consume()`` and gives Quix one row per
+partition; checkpoints, rebalancing and backpressure stay Quix's. It starts each partition where the lake says,
+whatever the group's offsets are (they serve lag monitors), and what it holds and has not handed on is dropped
+when partitions are revoked or lost and when the stream starts again from the lake.
+
+The overridden methods are held to Quix's own by ``tests/unit/test_quix_contract.py``.
+"""
+
+import logging
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import polars as pl
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+from quixstreams.internal_consumer import InternalConsumer
+from quixstreams.models import MessageContext, Row, Topic
+
+from app.stream.batch import MicroBatch
+from app.stream.positions import Positions
+from lake.errors import BrokerError
+from lake.sealing import LakeKey, place
+
+logger = logging.getLogger(__name__)
+
+_CHUNK: Final = 10_000
+_MAX_BATCH_BYTES: Final = 64 * 1024 * 1024
+_RETRY_SECONDS: Final = 0.2
+_PASSING: Final = {
+    # The topic is being created, deleted or recreated, or the broker is away: all of it passes, or is found
+    # out when the topic's id is read.
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError.UNKNOWN_TOPIC_ID,
+    KafkaError._UNKNOWN_PARTITION,
+    KafkaError._UNKNOWN_TOPIC,
+    KafkaError._TRANSPORT,
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._TIMED_OUT,
+    KafkaError._AUTO_OFFSET_RESET,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.OFFSET_OUT_OF_RANGE,
+    KafkaError._MAX_POLL_EXCEEDED,
+}
+
+
+@dataclass(frozen=True)
+class BatchLimits:
+    """When a micro-batch is full: this many messages, or this many seconds after it was begun."""
+
+    messages: int
+    seconds: float
+
+
+class MicroBatchConsumer(InternalConsumer):
+    """Consumes micro-batches of one topic.
+
+    Guarantee: rows of a partition come in offset order without a gap, from the position that the lake holds; a
+    batch whose landing was cut short comes again as one batch, before anything else.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        positions: Positions,
+        key: LakeKey,
+        limits: BatchLimits,
+        now: Callable[[], datetime],
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self._positions = positions
+        self._key = key
+        self._limits = limits
+        self._now = now
+        self._sealer = ThreadPoolExecutor(1, thread_name_prefix="seal")
+        self._messages: dict[int, list[Message]] = defaultdict(list)
+        self._rows: deque[Row] = deque()
+        self._redo: dict[int, int] = {}
+        self._mean_bytes = 1024
+        self._restart_needed = False
+
+    # What Quix calls
+
+    def poll_row(self, timeout: float | None = None, buffered: bool = False) -> Row | None:  # noqa: ARG002, FBT001, FBT002
+        """The next micro-batch, filling one first where none is held; None when nothing came in time."""
+        if not self._rows:
+            if self._restart_needed:
+                self._try_restart()
+            else:
+                self._fill()
+        return self._rows.popleft() if self._rows else None
+
+    def subscribe(
+        self,
+        topics: list[Topic],
+        on_assign: Callable[..., None] | None = None,
+        on_revoke: Callable[..., None] | None = None,
+        on_lost: Callable[..., None] | None = None,
+    ) -> None:
+        """Subscribe as Quix does, dropping what is held when partitions leave."""
+
+        def dropping(callback: Callable[..., None] | None) -> Callable[..., None]:
+            def drop_then_call(consumer: Any, partitions: list[TopicPartition]) -> None:
+                self._drop()
+                if callback is not None:
+                    callback(consumer, partitions)
+
+            return drop_then_call
+
+        super().subscribe(topics, on_assign=on_assign, on_revoke=dropping(on_revoke), on_lost=dropping(on_lost))
+
+    def assign(self, partitions: list[TopicPartition]) -> None:
+        """Assign at the lake's positions. Partitions with nothing to land again wait for those that have."""
+        self._drop()
+        starts = {tp.partition: self._positions.start(self, tp) for tp in partitions}
+        super().assign([TopicPartition(tp.topic, tp.partition, starts[tp.partition].offset) for tp in partitions])
+        self._redo = {p: start.redo_to for p, start in starts.items() if start.redo_to is not None}
+        if self._redo:
+            self.pause([tp for tp in partitions if tp.partition not in self._redo])
+
+    def trigger_backpressure(self, offsets_to_seek: dict[tuple[str, int], int], resume_after: float) -> None:  # noqa: ARG002
+        """Start again from the lake: it, not Quix's checkpoint, knows where the first message not landed is."""
+        self._drop()
+        self._restart_needed = True
+
+    def close(self) -> None:
+        """Close the consumer and the sealing thread."""
+        self._drop()
+        super().close()
+        self._sealer.shutdown(wait=False, cancel_futures=True)
+
+    # What the application asks
+
+    @property
+    def holds_rows(self) -> bool:
+        """Whether rows of the batch in hand are still to be handed on."""
+        return bool(self._rows)
+
+    def lag(self) -> int | None:
+        """Messages of the assigned partitions not yet handed on; None before the assignment or without a broker."""
+        assigned = [] if self._restart_needed else self.assignment()
+        if not assigned or self._redo:
+            return None
+        try:
+            behind = 0
+            for tp in self.position(assigned):
+                low, high = self.get_watermark_offsets(TopicPartition(tp.topic, tp.partition), timeout=5)
+                behind += high - (tp.offset if tp.offset >= 0 else low)
+        except KafkaException:
+            return None
+        return max(behind, 0)
+
+    # Inside
+
+    def _drop(self) -> None:
+        self._rows.clear()
+        self._messages.clear()
+        self._redo.clear()
+
+    def _try_restart(self) -> None:
+        try:
+            self.assign(self.assignment())
+            self._restart_needed = False
+        except (BrokerError, KafkaException) as error:
+            logger.warning("cannot start again yet: %s", type(error).__name__)
+            time.sleep(_RETRY_SECONDS)
+
+    def _fill(self) -> None:
+        self._gather()
+        if not self._messages or not self._redo_is_whole():
+            return
+        # The messages were fetched before this look: if the id is still the one that the positions belong to,
+        # they are that topic's. A recreated topic is another stream.
+        if not self._positions.still_same_topic():
+            logger.warning("the topic was recreated or is out of reach: starting again from the lake")
+            self._drop()
+            self._restart_needed = True
+            return
+        now = self._now()
+        self._rows.extend(self._row(p, messages, now) for p, messages in sorted(self._messages.items()))
+        self._messages.clear()
+
+    def _gather(self) -> None:
+        """Add to what is held until the batch is full or its time is over. Rebalances happen in here."""
+        deadline = time.monotonic() + self._limits.seconds
+        held = sum(map(len, self._messages.values()))
+        held_bytes = held * self._mean_bytes
+        while held < self._limits.messages and held_bytes < _MAX_BATCH_BYTES:
+            chunk = min(_CHUNK, self._limits.messages - held, max(64, _MAX_BATCH_BYTES // (4 * self._mean_bytes)))
+            taken = self._keep(self.consume(chunk, timeout=max(deadline - time.monotonic(), 0)))
+            held, held_bytes = held + len(taken), held_bytes + sum(taken)
+            if taken:
+                self._mean_bytes = max(1, sum(taken) // len(taken))
+            if time.monotonic() >= deadline:
+                break
+
+    def _keep(self, messages: Iterable[Message]) -> list[int]:
+        """Hold good messages by partition; returns their sizes."""
+        sizes = []
+        for message in messages:
+            if (error := message.error()) is None:
+                self._messages[message.partition()].append(message)
+                sizes.append(len(message))
+            elif error.code() not in _PASSING:
+                raise BrokerError(
+                    "the broker refused to go on", got=error.name(), next_move="check the broker, then start again"
+                )
+        return sizes
+
+    def _redo_is_whole(self) -> bool:
+        """Whether what must be landed again has come whole; then cut it there and let the others go on."""
+        if not self._redo:
+            return True
+        assigned = self.assignment()
+        positions = {tp.partition: tp.offset for tp in self.position(assigned)}
+        if any(positions.get(p, -1) <= target for p, target in self._redo.items()):
+            return False
+        for tp in assigned:
+            target = self._redo.get(tp.partition)
+            if target is None:
+                continue
+            self._messages[tp.partition] = [m for m in self._messages[tp.partition] if m.offset() <= target]
+            if not self._messages[tp.partition]:
+                del self._messages[tp.partition]
+            self.seek(TopicPartition(tp.topic, tp.partition, target + 1))
+        self.resume([tp for tp in assigned if tp.partition not in self._redo])
+        self._redo.clear()
+        return bool(self._messages)
+
+    def _row(self, partition: int, messages: list[Message], now: datetime) -> Row:
+        topic, topic_id = messages[0].topic(), self._positions.topic_id
+        payloads = [m.value() for m in messages]
+        offsets = [m.offset() for m in messages]
+        places = place(topic_id, partition, offsets)
+        frame = pl.DataFrame(
+            {"kafka_offset": offsets, "kafka_time": [_time(m) for m in messages]},
+            schema={"kafka_offset": pl.Int64, "kafka_time": pl.Int64},
+        ).select(
+            pl.int_range(pl.len(), dtype=pl.UInt32).alias("row"),
+            "kafka_offset",
+            pl.from_epoch("kafka_time", "ms").dt.cast_time_unit("us").dt.replace_time_zone("UTC"),
+            ingested_at=pl.lit(now.astimezone(UTC)).cast(pl.Datetime("us", "UTC")),
+        )
+        batch = MicroBatch(
+            topic=topic,
+            topic_id=topic_id,
+            partition=partition,
+            messages=self._positions.with_recorded_times(partition, frame),
+            payloads=payloads,
+            sealed=self._sealer.submit(self._key.seal, payloads, places),
+        )
+        context = MessageContext(topic=topic, partition=partition, offset=offsets[-1], size=len(messages))
+        return Row(value=batch, key=None, timestamp=int(now.timestamp() * 1000), context=context, headers=None)
+
+
+def _time(message: Message) -> int | None:
+    kind, value = message.timestamp()
+    return value if kind else None

@@ -1,0 +1,122 @@
+"""Where each partition is to start: what the lake holds, held against what the broker has."""
+
+import logging
+from dataclasses import dataclass
+from typing import Any, Final
+
+import polars as pl
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from app.stream.landing import Landing
+from lake.errors import BrokerError, StreamPositionError
+from lake.store import Lake
+from lake.tables import BRONZE
+
+logger = logging.getLogger(__name__)
+
+_SECONDS: Final = 10
+
+
+@dataclass(frozen=True)
+class Start:
+    """Offset to consume from, and the last offset of a landing that was cut short (None where none was)."""
+
+    offset: int
+    redo_to: int | None
+
+
+class Positions:
+    """The lake's positions in one topic, by the topic's id at the broker.
+
+    A recreated topic has another id, and so positions of its own: it is a new stream, not a silent skip.
+    """
+
+    def __init__(self, lake: Lake, landing: Landing, admin: AdminClient, topic: str) -> None:
+        self._lake = lake
+        self._landing = landing
+        self._admin = admin
+        self._topic = topic
+        self._recorded: dict[int, pl.DataFrame] = {}
+        self.topic_id = ""
+
+    def start(self, consumer: Any, partition: TopicPartition) -> Start:
+        """Where to start a partition that was just assigned.
+
+        Raises ``StreamPositionError`` when the lake is ahead of the broker, ``BrokerError`` when the broker
+        does not answer. A position below what the broker still has is logged: those messages are gone.
+        """
+        self.topic_id = self._read_topic_id()
+        self._lake.refresh()
+        number = partition.partition
+        landed = self._landing.expect(self.topic_id, number)
+        begun = self._lake.begun(self.topic_id, number)
+        low, high = self._watermarks(consumer, partition)
+        if landed + 1 > high:
+            raise _ahead(self._topic, number, landed, high)
+        if 0 <= landed and landed + 1 < low:
+            logger.warning(
+                "partition %d: %d messages expired at the broker before they were read (offsets %d to %d)",
+                number,
+                low - landed - 1,
+                landed + 1,
+                low - 1,
+            )
+        redo = begun if begun > landed and begun >= low else None
+        self._recorded.pop(number, None)
+        if redo is not None:
+            self._recorded[number] = self._read_recorded_times(number, landed)
+        return Start(max(landed + 1, low), redo)
+
+    def still_same_topic(self) -> bool:
+        """Whether the topic at the broker is the one that these positions belong to."""
+        try:
+            return self._read_topic_id() == self.topic_id
+        except BrokerError:
+            return False
+
+    def with_recorded_times(self, partition: int, messages: pl.DataFrame) -> pl.DataFrame:
+        """``messages`` with the ingest time that Bronze recorded, where a cut-short landing got that far.
+
+        So that whatever depends on the time of ingest is decided as it was then.
+        """
+        recorded = self._recorded.get(partition)
+        if recorded is None:
+            return messages
+        joined = messages.join(recorded, on="kafka_offset", how="left", maintain_order="left")
+        return joined.with_columns(ingested_at=pl.coalesce("recorded", "ingested_at")).drop("recorded")
+
+    def _read_recorded_times(self, partition: int, landed: int) -> pl.DataFrame:
+        rows = self._lake.store(BRONZE).scan().filter(
+            pl.col("topic_id") == self.topic_id,
+            pl.col("kafka_partition") == partition,
+            pl.col("kafka_offset") > landed,
+        )
+        return rows.select("kafka_offset", recorded="ingested_at").collect()
+
+    def _read_topic_id(self) -> str:
+        try:
+            future = self._admin.describe_topics(TopicCollection([self._topic]), request_timeout=_SECONDS)[self._topic]
+            return str(future.result(_SECONDS + 1).topic_id)
+        except (KafkaException, TimeoutError) as error:
+            raise BrokerError(
+                f"the topic {self._topic} cannot be described",
+                got=error.args[0].name() if error.args and isinstance(error.args[0], KafkaError) else "no answer",
+                expected="its id from the broker",
+                next_move="check the broker and the topic",
+            ) from None
+
+    def _watermarks(self, consumer: Any, partition: TopicPartition) -> tuple[int, int]:
+        low, high = consumer.get_watermark_offsets(
+            TopicPartition(partition.topic, partition.partition), timeout=_SECONDS
+        )
+        return int(low), int(high)
+
+
+def _ahead(topic: str, partition: int, landed: int, high: int) -> StreamPositionError:
+    return StreamPositionError(
+        f"the lake is ahead of partition {partition} of topic {topic}",
+        got=f"last landed offset {landed}, but the broker ends at {high}",
+        expected="the same topic id with all its messages",
+        next_move="the broker lost data: restore it, or delete and recreate the topic so that it gets a new id",
+    )

@@ -1,0 +1,130 @@
+"""The Quix application: decode → validate → mask → (sink) deduplicate → land, one checkpoint per micro-batch."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+from quixstreams import Application
+from quixstreams.exceptions import PartitionAssignmentError
+from quixstreams.models import TopicConfig
+
+from app.settings import Settings
+from app.stream.consumer import BatchLimits, MicroBatchConsumer
+from app.stream.landing import Landed, Landing
+from app.stream.positions import Positions
+from app.stream.sink import LandingSink
+from app.stream.steps import steps
+from lake.errors import BrokerError, WardlakeError
+from lake.policy import Policy
+from lake.store import Lake
+
+_CONSUMER_CONFIG = {
+    # A group join takes up to half of it with the embedded broker.
+    "session.timeout.ms": 6000,
+    "heartbeat.interval.ms": 1500,
+    # One batch ahead, not the default 64 MiB per partition: memory stays bounded.
+    "queued.max.messages.kbytes": 16 * 1024,
+    "fetch.queue.backoff.ms": 5,
+    "log_level": 3,
+}
+PARTITIONS = 4
+
+
+class StreamApplication(Application):
+    """A Quix application whose polls are micro-batches, each a checkpoint of its own."""
+
+    def __init__(self, *args: Any, make_consumer: Callable[..., MicroBatchConsumer], **kwargs: Any) -> None:
+        self._make_consumer = make_consumer
+        self._on_idle: Callable[[], None] | None = None
+        super().__init__(*args, **kwargs)
+
+    def when_idle(self, call: Callable[[], None]) -> None:
+        """Have ``call`` made whenever a poll brought nothing."""
+        self._on_idle = call
+
+    @property
+    def consumer(self) -> MicroBatchConsumer:
+        """The consumer."""
+        return self._consumer  # type: ignore[no-any-return]
+
+    def _get_internal_consumer(self, on_error: Any = None, extra_config_overrides: Any = None) -> MicroBatchConsumer:
+        return self._make_consumer(
+            broker_address=self._config.broker_address,
+            consumer_group=self._config.consumer_group,
+            auto_offset_reset=self._config.auto_offset_reset,
+            auto_commit_enable=False,
+            extra_config={**self._config.consumer_extra_config, **(extra_config_overrides or {})},
+            on_error=on_error,
+        )
+
+    def _process_message(self, dataframe_composed: Any) -> None:
+        """Take a whole micro-batch (a row per partition) before Quix looks at its checkpoint."""
+        super()._process_message(dataframe_composed)
+        while self.consumer.holds_rows:
+            super()._process_message(dataframe_composed)
+        if self._on_idle is not None and not self._run_tracker._message_consumed:  # noqa: SLF001
+            self._on_idle()
+
+
+def run_stream(
+    settings: Settings,
+    lake: Lake,
+    policy: Policy,
+    *,
+    until_caught_up: bool = False,
+    on_landed: Callable[[list[Landed], int | None], None] = lambda landed, lag: None,  # noqa: ARG005
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> None:
+    """Run the stream until SIGTERM or Ctrl-C, or until its lag is 0.
+
+    ``on_landed`` is told of each landed batch and of the lag after it. Raises ``BrokerError`` when no broker
+    answers, ``StreamPositionError`` when the lake is ahead of it.
+    """
+    admin = AdminClient({"bootstrap.servers": settings.bootstrap, "log_level": 0})
+    _require_broker(admin, settings.bootstrap)
+    landing = Landing(lake, policy, settings.dedup_key, now)
+    positions = Positions(lake, landing, admin, settings.topic)
+    limits = BatchLimits(settings.batch_messages, settings.batch_seconds)
+
+    def make_consumer(**config: Any) -> MicroBatchConsumer:
+        return MicroBatchConsumer(**config, positions=positions, key=lake.key, limits=limits, now=now)
+
+    app = StreamApplication(
+        broker_address=settings.bootstrap,
+        consumer_group=settings.group,
+        auto_offset_reset="earliest",
+        commit_interval=0.0,
+        consumer_extra_config=_CONSUMER_CONFIG,
+        producer_extra_config={"log_level": 0},
+        use_changelog_topics=False,
+        loglevel=None,
+        make_consumer=make_consumer,
+    )
+    topic = app.topic(settings.topic, config=TopicConfig(num_partitions=PARTITIONS, replication_factor=1))
+    frame = app.dataframe(topic)
+    for step in steps(policy, lake.key):
+        frame = frame.apply(step)
+    frame.sink(LandingSink(landing, lambda landed: on_landed(landed, app.consumer.lag())))
+    if until_caught_up:
+        app.when_idle(lambda: app.stop() if app.consumer.lag() == 0 else None)
+    try:
+        app.run()
+    except PartitionAssignmentError as error:
+        cause = error.__cause__ or error.__context__
+        if isinstance(cause, WardlakeError):
+            raise cause from None
+        raise
+
+
+def _require_broker(admin: AdminClient, bootstrap: str) -> None:
+    try:
+        admin.list_topics(timeout=10)
+    except KafkaException as error:
+        raise BrokerError(
+            f"no Kafka broker answers at {bootstrap}",
+            got=error.args[0].name(),
+            expected="a broker",
+            next_move="start one with 'wardlake broker', or set WARDLAKE_KAFKA",
+        ) from None

@@ -1,0 +1,249 @@
+"""The lake on disk: opening it, and the fenced Delta writer.
+
+The Delta log is the truth about what has landed. Every commit of a streamed table carries one Delta ``txn`` per
+Kafka partition (app id = topic id and partition, version = last offset landed), in the same atomic commit as
+the rows.
+
+Guarantee of ``DeltaStore.append``: rows and positions become visible together or not at all. Rows at or below the
+position that a table already holds must be trimmed by the caller (``positions``); a second writer that works
+from the same snapshot fails with ``CommitFailedError`` instead of writing twice, because the commit goes through
+the handle whose positions were read. delta-rs by itself does not refuse a repeated txn (delta-rs #2580, #3821).
+"""
+
+import json
+import os
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from filelock import FileLock
+
+from lake.errors import LakeError
+from lake.sealing import LakeKey
+from lake.tables import BRONZE, QUARANTINE, SILVER, TABLES, Table
+
+FORMAT: Final = 1
+MARKER: Final = "wardlake.json"
+
+_CHECKPOINT_EVERY: Final = 20
+_COMPACT_EVERY: Final = 100
+_COMPACT_BYTES: Final = 32 * 1024 * 1024
+# Statistics on the columns that queries prune by, no others: the log stays small and free of record contents.
+_STATS: Final = {
+    "bronze/events": "kafka_partition,kafka_offset,ingested_at",
+    "bronze/quarantine": "kafka_partition,kafka_offset,ingested_at",
+    "silver/events": "event_time,patient_key,visit_key,kafka_partition,kafka_offset",
+}
+_WRITER: Final = WriterProperties(compression="ZSTD", compression_level=1)
+
+
+def app_id(topic_id: str, partition: int) -> str:
+    """The Delta ``txn`` app id of one Kafka partition."""
+    return f"{topic_id}:{partition}"
+
+
+class DeltaStore:
+    """One Delta table of the lake, opened for reading and fenced appending. Not thread-safe.
+
+    Cost per append stays flat with history: a checkpoint every 20 commits bounds what is read of the log, and a
+    compaction every 100 bounds the number of live files (compaction and append do not conflict in delta-rs).
+    """
+
+    def __init__(self, root: Path, table: Table) -> None:
+        self.table = table
+        self.path = root / table.name
+        self._handle: DeltaTable | None = None
+
+    @property
+    def handle(self) -> DeltaTable:
+        """The table's handle, as of the last ``refresh`` or append. Raises ``LakeError`` where it is unreadable."""
+        if self._handle is None:
+            try:
+                self._handle = DeltaTable(self.path)
+            except Exception as error:
+                raise LakeError(
+                    f"the table {self.table.name} cannot be opened",
+                    got=type(error).__name__,
+                    expected=f"a Delta table at {self.path}",
+                    next_move="restore the lake from a backup, or remove it and ingest again",
+                ) from None
+        return self._handle
+
+    def create(self) -> None:
+        """Create the table where it is absent; two processes may try at once."""
+        stats = _STATS.get(self.table.name)
+        DeltaTable.create(
+            self.path,
+            schema=self.table.polars_schema,
+            mode="ignore",
+            partition_by=[self.table.partition],
+            configuration={
+                "delta.checkpointInterval": str(_CHECKPOINT_EVERY),
+                "delta.deletedFileRetentionDuration": "interval 1 days",
+                "delta.logRetentionDuration": "interval 7 days",
+            }
+            | ({"delta.dataSkippingStatsColumns": stats} if stats else {}),
+        )
+
+    def refresh(self) -> int:
+        """Catch up with the log and return the version. Reads only what is new."""
+        self.handle.update_incremental()
+        return self.handle.version()
+
+    def position(self, topic_id: str, partition: int) -> int:
+        """Last offset of the partition that this table's snapshot accounts for; -1 for none."""
+        found = self.handle.transaction_version(app_id(topic_id, partition))
+        return -1 if found is None else found
+
+    def append(self, frame: pl.DataFrame, positions: Mapping[str, int]) -> None:
+        """Commit ``frame`` and, in the same commit, each app id's new position.
+
+        ``frame`` may be empty: the positions are committed all the same. Raises ``CommitFailedError`` when
+        another writer moved one of these app ids since the handle was last refreshed; nothing is written then.
+        """
+        write_deltalake(
+            self.handle,
+            frame.select(self.table.polars_schema.names()).cast(dict(self.table.polars_schema)),
+            mode="append",
+            writer_properties=_WRITER,
+            commit_properties=CommitProperties(
+                app_transactions=[Transaction(app, version) for app, version in positions.items()]
+            ),
+        )
+        if self.handle.version() % _COMPACT_EVERY == 0:
+            self.compact()
+
+    def compact(self) -> None:
+        """Merge small files. Files of the target size are left alone, so the work is bounded."""
+        self.handle.optimize.compact(target_size=_COMPACT_BYTES, writer_properties=_WRITER)
+
+    def scan(self) -> pl.LazyFrame:
+        """The rows of the current snapshot, lazily."""
+        return pl.scan_delta(self.handle)
+
+
+class Lake:
+    """An opened lake: its root, its key where one was given, and its tables."""
+
+    def __init__(self, root: Path, key: LakeKey | None) -> None:
+        self.root = root
+        self._key = key
+        self.stores = {table.name: DeltaStore(root, table) for table in TABLES}
+
+    @property
+    def key(self) -> LakeKey:
+        """The lake's key. Raises ``LakeError`` when the lake was opened without one."""
+        if self._key is None:
+            raise LakeError("this needs the lake's key", next_move="set WARDLAKE_KEY or WARDLAKE_KEY_FILE")
+        return self._key
+
+    def store(self, table: Table) -> DeltaStore:
+        """The store of one table."""
+        return self.stores[table.name]
+
+    def landing_lock(self) -> FileLock:
+        """One landing, replay or takeover at a time on this machine. The kernel frees it when a process dies.
+
+        It keeps peers from deciding on the same rows at once; the Delta fence, not the lock, is what forbids
+        writing them twice.
+        """
+        return FileLock(self.root / ".landing.lock", thread_local=False, mode=0o600)
+
+    def refresh(self) -> None:
+        """Bring every streamed table's snapshot up to date."""
+        for store in self.stores.values():
+            store.refresh()
+
+    def landed(self, topic_id: str, partition: int) -> int:
+        """Last offset that landed whole. Silver is committed last, so its position is the lake's; -1 for none."""
+        return self.store(SILVER).position(topic_id, partition)
+
+    def begun(self, topic_id: str, partition: int) -> int:
+        """Last offset that any table has accounted for: above ``landed`` where a landing was cut short."""
+        return max(store.position(topic_id, partition) for store in self.streamed())
+
+    def streamed(self) -> list[DeltaStore]:
+        """The tables that a batch lands in, in the order of their commits."""
+        return [self.stores[name] for name in (BRONZE.name, QUARANTINE.name, "ops/ingest", SILVER.name)]
+
+
+def create(root: Path, key: LakeKey) -> Lake:
+    """Open the lake at ``root``, making it first where the path is absent or empty.
+
+    Raises ``LakeError`` as ``open_lake`` does. Safe to call from several processes at once.
+    """
+    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if root.is_dir() and not (root / MARKER).exists() and _only_lock_inside(root):
+        with FileLock(root / ".landing.lock", mode=0o600):
+            if not (root / MARKER).exists():
+                for table in TABLES:
+                    DeltaStore(root, table).create()
+                _write_marker(root, key)
+    return open_lake(root, key)
+
+
+def open_lake(root: Path, key: LakeKey | None = None) -> Lake:
+    """Open an existing lake, with its key where sealed or keyed values are needed.
+
+    Raises ``LakeError`` when there is no lake at ``root``, when a newer version made it, or when ``key`` is not
+    the one it was made with.
+    """
+    marker = _read_marker(root)
+    if marker["format"] > FORMAT:
+        raise LakeError(
+            f"the lake at {root} was made by a newer version of Wardlake",
+            got=f"lake format {marker['format']}",
+            expected=f"{FORMAT} or older",
+            next_move="upgrade Wardlake",
+        )
+    if key is not None and key.key_id != marker["key_id"]:
+        raise LakeError(
+            f"this is not the key of the lake at {root}",
+            got=f"key {key.key_id}",
+            expected=f"key {marker['key_id']}",
+            next_move="set WARDLAKE_KEY or WARDLAKE_KEY_FILE to the key the lake was made with",
+        )
+    return Lake(root, key)
+
+
+def exists(root: Path) -> bool:
+    """Whether there is a lake at ``root``."""
+    return (root / MARKER).is_file()
+
+
+def _read_marker(root: Path) -> dict[str, int]:
+    path = root / MARKER
+    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
+        raise LakeError(
+            f"there is no lake at {root}",
+            got="nothing there",
+            expected=f"a folder with {MARKER}",
+            next_move="run 'wardlake stream' or 'wardlake demo' first, or set WARDLAKE_LAKE",
+        )
+    try:
+        marker = json.loads(path.read_text("utf-8"))
+        return {"format": int(marker["format"]), "key_id": marker["key_id"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        raise LakeError(
+            f"{root} is not a lake",
+            got=f"no readable {MARKER}" if root.is_dir() else "a file",
+            expected=f"a folder with {MARKER}, or an empty or absent one to make a lake in",
+            next_move="set WARDLAKE_LAKE to another path",
+        ) from None
+
+
+def _only_lock_inside(root: Path) -> bool:
+    """A root that a first start left half-made: table folders and the lock, no marker yet."""
+    ours = {".landing.lock", f".{MARKER}"} | {table.name.split("/")[0] for table in TABLES}
+    return all(item.name in ours for item in root.iterdir())
+
+
+def _write_marker(root: Path, key: LakeKey) -> None:
+    """The marker comes last and whole: a lake is one only when all its tables are there."""
+    aside = root / f".{MARKER}"
+    aside.write_text(json.dumps({"format": FORMAT, "key_id": key.key_id, "lake_id": uuid.uuid4().hex}) + "\n")
+    os.replace(aside, root / MARKER)

@@ -1,0 +1,197 @@
+"""The tables of the lake and their contracts. Times are UTC microseconds.
+
+========================  ==========================================  =================
+table                     a row is                                    partitioned by
+========================  ==========================================  =================
+``bronze/events``         one Kafka message, as received, sealed      ``ingest_date``
+``bronze/quarantine``     one message that failed, sealed             ``ingest_date``
+``silver/events``         one valid, masked, deduplicated event       ``event_date``
+``ops/ingest``            one landed batch of one Kafka partition     ``ingest_date``
+``ops/audit``             one access to or change of patient data     ``date``
+========================  ==========================================  =================
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import dataframely as dy
+import polars as pl
+
+from lake import contract
+
+UTC: Final = pl.Datetime("us", "UTC")
+
+
+def _utc(*, nullable: bool = False) -> dy.Datetime:
+    return dy.Datetime(time_unit="us", time_zone="UTC", nullable=nullable)
+
+
+class Place(dy.Schema):
+    """Where a message stood in Kafka; with ``topic_id`` (the broker's) it is unique for ever."""
+
+    topic_id = dy.String(nullable=False, min_length=1)
+    kafka_partition = dy.Int32(nullable=False, min=0)
+    kafka_offset = dy.Int64(nullable=False, min=0)
+
+
+class Bronze(Place):
+    """``bronze/events``: every message as it was received.
+
+    ``payload`` is sealed (AES-256-GCM, key ``key_id``) and null for a tombstone. The Kafka key and headers are
+    not stored: the key is the MRN.
+    """
+
+    topic = dy.String(nullable=False)
+    kafka_time = _utc(nullable=True)
+    ingested_at = _utc()
+    key_id = dy.String(nullable=False, regex="^[0-9a-f]{16}$")
+    payload = dy.Binary(nullable=True)
+    ingest_date = dy.Date(nullable=False)
+
+
+class Quarantine(Bronze):
+    """``bronze/quarantine``: a message that failed, with the names of the rules it broke, never a value.
+
+    ``resolved_at`` is when a later ``quarantine replay`` or ``replay`` took it in; until then it is null.
+    """
+
+    reasons = dy.List(dy.String(nullable=False), nullable=False, min_length=1)
+    resolved_at = _utc(nullable=True)
+
+
+class Silver(Place):
+    """``silver/events``: one event, masked under ``policy``.
+
+    ``event_time`` is an instant; ``event_date`` its UTC date. ``content_hash`` is a keyed fingerprint of the
+    record as received, less ``message_id``: it tells an exact twin from a conflict.
+    """
+
+    message_id = dy.String(nullable=False)
+    event_type = dy.String(nullable=False)
+    event_time = _utc()
+    patient_key = dy.String(nullable=False)
+    visit_key = dy.String(nullable=False)
+    patient_name = dy.String(nullable=True)
+    ssn = dy.String(nullable=True)
+    phone = dy.String(nullable=True)
+    email = dy.String(nullable=True)
+    address = dy.String(nullable=True)
+    birth_year = dy.Int32(nullable=True)
+    sex = dy.String(nullable=True)
+    facility = dy.String(nullable=False)
+    department = dy.String(nullable=False)
+    ward = dy.String(nullable=True)
+    bed = dy.String(nullable=True)
+    doctor_id = dy.String(nullable=True)
+    diagnosis_code = dy.String(nullable=True)
+    diagnosis = dy.String(nullable=True)
+    severity = dy.String(nullable=True)
+    treatment = dy.String(nullable=True)
+    disposition = dy.String(nullable=True)
+    notes = dy.String(nullable=True)
+    policy = dy.String(nullable=False, min_length=1)
+    policy_fingerprint = dy.String(nullable=False, regex="^[0-9a-f]{16}$")
+    content_hash = dy.Int64(nullable=False)
+    ingested_at = _utc()
+    event_date = dy.Date(nullable=False)
+
+    @dy.rule()
+    def event_type_allowed(cls) -> pl.Expr:
+        """The seven event types of the contract."""
+        return pl.col("event_type").is_in(contract.EVENT_TYPES)
+
+    @dy.rule()
+    def coded_values_allowed(cls) -> pl.Expr:
+        """Sex, severity and disposition are null or of their value set."""
+        coded = ("sex", "severity", "disposition")
+        return pl.all_horizontal(
+            pl.col(c).is_in(contract.VALUE_SETS[c]) | pl.col(c).is_null() for c in coded
+        )
+
+    @dy.rule()
+    def event_date_is_of_event_time(cls) -> pl.Expr:
+        """The partition is the one the event belongs in."""
+        return pl.col("event_date") == pl.col("event_time").dt.date()
+
+    @dy.rule()
+    def pseudonyms_well_formed(cls) -> pl.Expr:
+        """Keys are 32 hex characters, never an MRN or account number."""
+        form = r"^[0-9a-f]{32}$"
+        return pl.col("patient_key").str.contains(form) & pl.col("visit_key").str.contains(form)
+
+
+FIELD_COUNTS: Final = ("field", "present", "masked", "redacted", "missing")
+
+
+class Ingest(dy.Schema):
+    """``ops/ingest``: what one batch of one partition came to; counts and seconds only.
+
+    ``messages = silver + quarantined + duplicates``. ``rules`` counts broken rules (a message can break
+    several), ``fields`` counts PHI fields of the Silver rows: present = masked + redacted. ``kind`` is
+    ``stream``, or ``replay`` and ``quarantine_replay`` for rows which those wrote (messages 0 in the latter).
+    """
+
+    batch_id = dy.String(nullable=False)
+    kind = dy.String(nullable=False)
+    topic_id = dy.String(nullable=False)
+    kafka_partition = dy.Int32(nullable=False)
+    first_offset = dy.Int64(nullable=False)
+    last_offset = dy.Int64(nullable=False)
+    messages = dy.Int64(nullable=False)
+    silver = dy.Int64(nullable=False)
+    quarantined = dy.Int64(nullable=False)
+    duplicates = dy.Int64(nullable=False)
+    unknown_fields = dy.Int64(nullable=False)
+    rules = dy.List(dy.Struct({"rule": dy.String(nullable=True), "messages": dy.Int64(nullable=True)}), nullable=False)
+    fields = dy.List(
+        dy.Struct({"field": dy.String(nullable=True)} | {n: dy.Int64(nullable=True) for n in FIELD_COUNTS[1:]}),
+        nullable=False,
+    )
+    seconds = dy.List(dy.Struct({"step": dy.String(nullable=True), "seconds": dy.Float64(nullable=True)}), nullable=False)
+    policy = dy.String(nullable=False)
+    policy_fingerprint = dy.String(nullable=False)
+    ingested_at = _utc()
+    ingest_date = dy.Date(nullable=False)
+
+    @dy.rule()
+    def every_message_is_accounted_for(cls) -> pl.Expr:
+        """The conservation law, per row."""
+        return pl.col("messages") == pl.col("silver") + pl.col("quarantined") + pl.col("duplicates")
+
+
+class Audit(dy.Schema):
+    """``ops/audit``: who touched patient-derived data, when and how; ``detail`` is query text or counts."""
+
+    at = _utc()
+    who = dy.String(nullable=False)
+    action = dy.String(nullable=False)
+    detail = dy.String(nullable=False)
+    rows = dy.Int64(nullable=True)
+    date = dy.Date(nullable=False)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table's name (its path under the lake root), contract and partition column."""
+
+    name: str
+    schema: type[dy.Schema]
+    partition: str
+
+    @property
+    def polars_schema(self) -> pl.Schema:
+        """Column → Polars dtype, in order."""
+        return pl.Schema({name: column.dtype for name, column in self.schema.columns().items()})
+
+    def empty(self) -> pl.DataFrame:
+        """A frame of the table's shape with no row."""
+        return pl.DataFrame(schema=self.polars_schema)
+
+
+BRONZE: Final = Table("bronze/events", Bronze, "ingest_date")
+QUARANTINE: Final = Table("bronze/quarantine", Quarantine, "ingest_date")
+SILVER: Final = Table("silver/events", Silver, "event_date")
+INGEST: Final = Table("ops/ingest", Ingest, "ingest_date")
+AUDIT: Final = Table("ops/audit", Audit, "date")
+
+TABLES: Final = (BRONZE, QUARANTINE, SILVER, INGEST, AUDIT)
