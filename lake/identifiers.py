@@ -16,7 +16,16 @@ MIN_CHARS: Final = 3
 SUFFIX: Final = "__raw"
 """What an identifier's column is called after its name, so that it cannot be taken for a masked column."""
 
-SEARCHED: Final = ("patient_name", "ssn", "phone", "email", "street", "patient_id", "visit_id", "date_of_birth")
+SEARCHED: Final = (
+    "patient_name",
+    "ssn",
+    "phone",
+    "email",
+    "street",
+    "patient_id",
+    "visit_id",
+    "date_of_birth",
+)
 """The identifiers of a record that are searched for, by name."""
 
 PATTERNS: Final = (
@@ -74,7 +83,9 @@ def _occurrences(text: str, needle: str) -> Sequence[tuple[int, int]]:
     at = text.find(needle)
     while at >= 0:
         end = at + len(needle)
-        if not (_is_word(text, at - 1) and _is_word(text, at)) and not (_is_word(text, end - 1) and _is_word(text, end)):
+        if not (_is_word(text, at - 1) and _is_word(text, at)) and not (
+            _is_word(text, end - 1) and _is_word(text, end)
+        ):
             found.append((at, end))
         at = text.find(needle, at + 1)
     return found

@@ -138,9 +138,7 @@ class LakeKey:
         """
         key = self._fingerprint_key
         blake2b, from_bytes = hashlib.blake2b, int.from_bytes
-        return [
-            from_bytes(blake2b(v.encode(), digest_size=8, key=key).digest(), "little", signed=True) for v in values
-        ]
+        return [from_bytes(blake2b(v.encode(), digest_size=8, key=key).digest(), "little", signed=True) for v in values]
 
 
 def place(topic_id: str, partition: int, offsets: Iterable[int]) -> Iterable[bytes]:

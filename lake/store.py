@@ -11,9 +11,9 @@ the handle whose positions were read. delta-rs by itself does not refuse a repea
 """
 
 import json
-import os
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -23,10 +23,11 @@ from filelock import FileLock
 
 from lake.errors import LakeError
 from lake.sealing import LakeKey
-from lake.tables import BRONZE, QUARANTINE, SILVER, TABLES, Table
+from lake.tables import LANDED, SILVER, TABLES, Table
 
 FORMAT: Final = 1
 MARKER: Final = "wardlake.json"
+LOCK: Final = ".landing.lock"
 
 _CHECKPOINT_EVERY: Final = 20
 _COMPACT_EVERY: Final = 100
@@ -37,7 +38,7 @@ _STATS: Final = {
     "bronze/quarantine": "kafka_partition,kafka_offset,ingested_at",
     "silver/events": "event_time,patient_key,visit_key,kafka_partition,kafka_offset",
 }
-_WRITER: Final = WriterProperties(compression="ZSTD", compression_level=1)
+WRITER: Final = WriterProperties(compression="ZSTD", compression_level=1)
 
 
 def app_id(topic_id: str, partition: int) -> str:
@@ -106,9 +107,9 @@ class DeltaStore:
         """
         write_deltalake(
             self.handle,
-            frame.select(self.table.polars_schema.names()).cast(dict(self.table.polars_schema)),
+            frame.select(self.table.polars_schema.names()).cast(self.table.polars_schema),
             mode="append",
-            writer_properties=_WRITER,
+            writer_properties=WRITER,
             commit_properties=CommitProperties(
                 app_transactions=[Transaction(app, version) for app, version in positions.items()]
             ),
@@ -118,7 +119,7 @@ class DeltaStore:
 
     def compact(self) -> None:
         """Merge small files. Files of the target size are left alone, so the work is bounded."""
-        self.handle.optimize.compact(target_size=_COMPACT_BYTES, writer_properties=_WRITER)
+        self.handle.optimize.compact(target_size=_COMPACT_BYTES, writer_properties=WRITER)
 
     def scan(self) -> pl.LazyFrame:
         """The rows of the current snapshot, lazily."""
@@ -128,10 +129,10 @@ class DeltaStore:
 class Lake:
     """An opened lake: its root, its key where one was given, and its tables."""
 
-    def __init__(self, root: Path, key: LakeKey | None) -> None:
+    def __init__(self, root: Path, key: LakeKey | None, tables: tuple[Table, ...] = TABLES) -> None:
         self.root = root
         self._key = key
-        self.stores = {table.name: DeltaStore(root, table) for table in TABLES}
+        self.stores = {table.name: DeltaStore(root, table) for table in tables}
 
     @property
     def key(self) -> LakeKey:
@@ -150,10 +151,10 @@ class Lake:
         It keeps peers from deciding on the same rows at once; the Delta fence, not the lock, is what forbids
         writing them twice.
         """
-        return FileLock(self.root / ".landing.lock", thread_local=False, mode=0o600)
+        return FileLock(self.root / LOCK, thread_local=False, mode=0o600)
 
     def refresh(self) -> None:
-        """Bring every streamed table's snapshot up to date."""
+        """Bring every table's snapshot up to date."""
         for store in self.stores.values():
             store.refresh()
 
@@ -167,22 +168,24 @@ class Lake:
 
     def streamed(self) -> list[DeltaStore]:
         """The tables that a batch lands in, in the order of their commits."""
-        return [self.stores[name] for name in (BRONZE.name, QUARANTINE.name, "ops/ingest", SILVER.name)]
+        return [self.stores[table.name] for table in LANDED if table.name in self.stores]
 
 
-def create(root: Path, key: LakeKey) -> Lake:
+def create(root: Path, key: LakeKey, *, demo: bool = False) -> Lake:
     """Open the lake at ``root``, making it first where the path is absent or empty.
+
+    ``demo`` marks a new lake as one that a later demo may start afresh.
 
     Raises ``LakeError`` as ``open_lake`` does. Safe to call from several processes at once.
     """
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
     if root.is_dir() and not (root / MARKER).exists() and _only_lock_inside(root):
-        with FileLock(root / ".landing.lock", mode=0o600):
+        with FileLock(root / LOCK, mode=0o600):
             if not (root / MARKER).exists():
                 for table in TABLES:
                     DeltaStore(root, table).create()
-                _write_marker(root, key)
+                _write_marker(root, key, demo=demo)
     return open_lake(root, key)
 
 
@@ -193,18 +196,18 @@ def open_lake(root: Path, key: LakeKey | None = None) -> Lake:
     the one it was made with.
     """
     marker = _read_marker(root)
-    if marker["format"] > FORMAT:
+    if marker.format > FORMAT:
         raise LakeError(
             f"the lake at {root} was made by a newer version of Wardlake",
-            got=f"lake format {marker['format']}",
+            got=f"lake format {marker.format}",
             expected=f"{FORMAT} or older",
             next_move="upgrade Wardlake",
         )
-    if key is not None and key.key_id != marker["key_id"]:
+    if key is not None and key.key_id != marker.key_id:
         raise LakeError(
             f"this is not the key of the lake at {root}",
             got=f"key {key.key_id}",
-            expected=f"key {marker['key_id']}",
+            expected=f"key {marker.key_id}",
             next_move="set WARDLAKE_KEY or WARDLAKE_KEY_FILE to the key the lake was made with",
         )
     return Lake(root, key)
@@ -215,7 +218,19 @@ def exists(root: Path) -> bool:
     return (root / MARKER).is_file()
 
 
-def _read_marker(root: Path) -> dict[str, int]:
+def is_demo(root: Path) -> bool:
+    """Whether the lake at ``root`` was made by a demo. Raises ``LakeError`` as ``open_lake`` does."""
+    return _read_marker(root).demo
+
+
+@dataclass(frozen=True)
+class _Marker:
+    format: int
+    key_id: str
+    demo: bool
+
+
+def _read_marker(root: Path) -> _Marker:
     path = root / MARKER
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         raise LakeError(
@@ -226,7 +241,7 @@ def _read_marker(root: Path) -> dict[str, int]:
         )
     try:
         marker = json.loads(path.read_text("utf-8"))
-        return {"format": int(marker["format"]), "key_id": marker["key_id"]}
+        return _Marker(int(marker["format"]), str(marker["key_id"]), bool(marker.get("demo")))
     except (OSError, ValueError, KeyError, TypeError):
         raise LakeError(
             f"{root} is not a lake",
@@ -238,12 +253,13 @@ def _read_marker(root: Path) -> dict[str, int]:
 
 def _only_lock_inside(root: Path) -> bool:
     """A root that a first start left half-made: table folders and the lock, no marker yet."""
-    ours = {".landing.lock", f".{MARKER}"} | {table.name.split("/")[0] for table in TABLES}
+    ours = {LOCK, f".{MARKER}"} | {table.name.split("/")[0] for table in TABLES}
     return all(item.name in ours for item in root.iterdir())
 
 
-def _write_marker(root: Path, key: LakeKey) -> None:
+def _write_marker(root: Path, key: LakeKey, *, demo: bool) -> None:
     """The marker comes last and whole: a lake is one only when all its tables are there."""
     aside = root / f".{MARKER}"
-    aside.write_text(json.dumps({"format": FORMAT, "key_id": key.key_id, "lake_id": uuid.uuid4().hex}) + "\n")
-    os.replace(aside, root / MARKER)
+    marker = {"format": FORMAT, "key_id": key.key_id, "lake_id": uuid.uuid4().hex, "demo": demo}
+    aside.write_text(json.dumps(marker) + "\n")
+    aside.replace(root / MARKER)

@@ -19,6 +19,9 @@ import polars as pl
 
 from lake import contract
 
+PLACE: Final = ("topic_id", "kafka_partition", "kafka_offset")
+"""What names a message for ever: the topic's id at the broker, the partition and the offset."""
+
 UTC: Final = pl.Datetime("us", "UTC")
 
 
@@ -104,9 +107,7 @@ class Silver(Place):
     def coded_values_allowed(cls) -> pl.Expr:
         """Sex, severity and disposition are null or of their value set."""
         coded = ("sex", "severity", "disposition")
-        return pl.all_horizontal(
-            pl.col(c).is_in(contract.VALUE_SETS[c]) | pl.col(c).is_null() for c in coded
-        )
+        return pl.all_horizontal(pl.col(c).is_in(contract.VALUE_SETS[c]) | pl.col(c).is_null() for c in coded)
 
     @dy.rule()
     def event_date_is_of_event_time(cls) -> pl.Expr:
@@ -147,7 +148,9 @@ class Ingest(dy.Schema):
         dy.Struct({"field": dy.String(nullable=True)} | {n: dy.Int64(nullable=True) for n in FIELD_COUNTS[1:]}),
         nullable=False,
     )
-    seconds = dy.List(dy.Struct({"step": dy.String(nullable=True), "seconds": dy.Float64(nullable=True)}), nullable=False)
+    seconds = dy.List(
+        dy.Struct({"step": dy.String(nullable=True), "seconds": dy.Float64(nullable=True)}), nullable=False
+    )
     policy = dy.String(nullable=False)
     policy_fingerprint = dy.String(nullable=False)
     ingested_at = _utc()
@@ -162,7 +165,7 @@ class Ingest(dy.Schema):
 class Audit(dy.Schema):
     """``ops/audit``: who touched patient-derived data, when and how; ``detail`` is query text or counts."""
 
-    at = _utc()
+    audited_at = _utc()
     who = dy.String(nullable=False)
     action = dy.String(nullable=False)
     detail = dy.String(nullable=False)
@@ -195,3 +198,6 @@ INGEST: Final = Table("ops/ingest", Ingest, "ingest_date")
 AUDIT: Final = Table("ops/audit", Audit, "date")
 
 TABLES: Final = (BRONZE, QUARANTINE, SILVER, INGEST, AUDIT)
+
+LANDED: Final = (BRONZE, QUARANTINE, INGEST, SILVER)
+"""What a batch lands in, in the order of the commits: Silver last."""

@@ -32,7 +32,9 @@ def deduplicate(rows: pl.DataFrame, known: pl.DataFrame, key: Sequence[str]) -> 
     does not depend on the order in which partitions were polled.
     """
     rows = rows.sort(ORDER)
-    standing = known.select(*key, standing="content_hash").join(rows.select(key), on=list(key), how="semi", nulls_equal=True)
+    standing = known.select(*key, standing="content_hash").join(
+        rows.select(key), on=list(key), how="semi", nulls_equal=True
+    )
     judged = rows.join(standing, on=list(key), how="left", nulls_equal=True, maintain_order="left").with_columns(
         first=pl.col("standing").is_null() & pl.struct(key).is_first_distinct(),
         against=pl.coalesce("standing", pl.col("content_hash").first().over(key)),

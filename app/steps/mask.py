@@ -4,6 +4,7 @@ Masking fails closed twice over: a value that its rule cannot read shows as ``**
 counts as redacted; and a row in whose text an identifier of its own still stands has it taken out there too.
 """
 
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import polars as pl
@@ -95,16 +96,12 @@ def _source(column: str) -> str:
 
 def _pseudonymised(events: pl.DataFrame, key: LakeKey) -> list[pl.Series]:
     """Pseudonyms by distinct value: a batch holds far fewer patients and visits than events."""
-    return [
-        _by_distinct(events[field], key).alias(silver_column(field)) for field in ("patient_id", "visit_id")
-    ]
+    return [_by_distinct(events[field], key).alias(silver_column(field)) for field in ("patient_id", "visit_id")]
 
 
 def _by_distinct(values: pl.Series, key: LakeKey) -> pl.Series:
     distinct = values.unique()
-    table = pl.DataFrame(
-        {"value": distinct, "key": pl.Series(key.pseudonyms(distinct.to_list()), dtype=pl.String)}
-    )
+    table = pl.DataFrame({"value": distinct, "key": pl.Series(key.pseudonyms(distinct.to_list()), dtype=pl.String)})
     return values.to_frame("value").join(table, on="value", how="left", maintain_order="left")["key"]
 
 
@@ -156,17 +153,11 @@ def _city_state(_: str, field: str) -> pl.Expr:
 
 def _year(_: str, field: str) -> pl.Expr:
     value = pl.col(field).str.strip_chars()
-    read = pl.coalesce(
-        value.str.to_date(form, strict=False).dt.year() for form in ("%Y-%m-%d", "%m/%d/%Y", "%Y%m%d")
-    )
-    return (
-        pl.when(read.is_between(_OLDEST_BIRTH_YEAR, pl.col("ingested_at").dt.year() + 1))
-        .then(read)
-        .cast(pl.Int32)
-    )
+    read = pl.coalesce(value.str.to_date(form, strict=False).dt.year() for form in ("%Y-%m-%d", "%m/%d/%Y", "%Y%m%d"))
+    return pl.when(read.is_between(_OLDEST_BIRTH_YEAR, pl.col("ingested_at").dt.year() + 1)).then(read).cast(pl.Int32)
 
 
-_RULES: Final = {
+_RULES: Final[dict[str, Callable[[str, str], pl.Expr]]] = {
     "keep": lambda _, field: pl.col(field),
     "pseudonym": lambda column, _: pl.col(column),
     "initial": _initial,
@@ -193,9 +184,7 @@ def _scrub_notes(rows: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
         return rows
     needles = [c for c in own.columns if c.endswith(SUFFIX)]
     clean = own
-    for (
-        needle
-    ) in needles:  # one after the other: nested in one expression, each would be evaluated many times
+    for needle in needles:  # one after the other: nested in one expression, each would be evaluated many times
         clean = clean.with_columns(_cut_out(pl.col("notes"), pl.col(needle)))
     for pattern in PATTERNS:
         clean = clean.with_columns(pl.col("notes").str.replace_all(pattern, REDACTED))
@@ -205,9 +194,7 @@ def _scrub_notes(rows: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
     standing = _any_stands(clean)
     clean = clean.select("row", "notes", "own")
     found = clean.filter(standing)
-    mended = pl.Series(
-        [scrub(n, own) for n, own in zip(found["notes"].to_list(), found["own"].to_list(), strict=True)]
-    )
+    mended = pl.Series([scrub(n, own) for n, own in zip(found["notes"].to_list(), found["own"].to_list(), strict=True)])
     clean = pl.concat([clean.filter(~standing), found.with_columns(notes=mended.cast(pl.String))])
     return rows.update(clean.select("row", "notes"), on="row", how="left")
 
@@ -231,9 +218,7 @@ def _any_stands(clean: pl.DataFrame) -> pl.Series:
 
 def _without_own_identifiers(rows: pl.DataFrame) -> pl.DataFrame:
     """Repair the few rows whose other text still holds one of their own identifiers."""
-    text = pl.concat_str(
-        [pl.col(c).fill_null("") for c in (*_FREE, *_FORMED)], separator="\n"
-    ).str.to_lowercase()
+    text = pl.concat_str([pl.col(c).fill_null("") for c in (*_FREE, *_FORMED)], separator="\n").str.to_lowercase()
     needles = [c for c in rows.columns if c.endswith(SUFFIX)]
     suspect = (
         rows.with_columns(text=text)

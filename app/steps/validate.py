@@ -47,9 +47,7 @@ class Event(dy.Schema):
     ward = dy.String(nullable=True)
     bed = dy.String(nullable=True)
     doctor_id = dy.String(nullable=True)
-    diagnosis_code = dy.String(
-        nullable=True, check={"not_icd10cm": lambda code: code.str.contains(ICD10_PATTERN)}
-    )
+    diagnosis_code = dy.String(nullable=True, check={"not_icd10cm": lambda code: code.str.contains(ICD10_PATTERN)})
     diagnosis = dy.String(nullable=True)
     severity = dy.String(nullable=True, check=_of("severity"))
     treatment = dy.String(nullable=True)
@@ -111,7 +109,7 @@ def validate(decoded: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 def _said(rule: str) -> str:
-    """dataframely's ``field|rule`` as this project says it: ``field_rule``."""
+    """Dataframely's ``field|rule`` as this project says it: ``field_rule``."""
     field, _, name = rule.rpartition("|")
     name = name.removeprefix("check__")
     return f"{field}_{_SAID_AS.get(name, name)}" if field else name
@@ -119,13 +117,9 @@ def _said(rule: str) -> str:
 
 def _prepare(decoded: pl.DataFrame) -> pl.DataFrame:
     """Blanks made null, event time read."""
-    blank_to_null = [
-        pl.when(~pl.col(name).str.contains(_BLANK)).then(pl.col(name)).alias(name) for name in FIELDS
-    ]
+    blank_to_null = [pl.when(~pl.col(name).str.contains(_BLANK)).then(pl.col(name)).alias(name) for name in FIELDS]
     read = pl.when(pl.col("event_text").str.contains(_RFC3339)).then(
-        pl.col("event_text")
-        .str.to_uppercase()
-        .str.to_datetime("%+", time_unit="us", time_zone="UTC", strict=False)
+        pl.col("event_text").str.to_uppercase().str.to_datetime("%+", time_unit="us", time_zone="UTC", strict=False)
     )
     return (
         decoded.with_columns(blank_to_null)

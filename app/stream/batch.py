@@ -43,7 +43,9 @@ class MicroBatch:
     def placed(self, rows: pl.DataFrame) -> pl.DataFrame:
         """``rows`` (by ``row``) with where and when their messages came in, in offset order."""
         return self.messages.join(rows, on="row", how="inner", maintain_order="left").with_columns(
-            topic=pl.lit(self.topic), topic_id=pl.lit(self.topic_id), kafka_partition=pl.lit(self.partition, pl.Int32)
+            topic=pl.lit(self.topic),
+            topic_id=pl.lit(self.topic_id),
+            kafka_partition=pl.lit(self.partition, pl.Int32),
         )
 
 

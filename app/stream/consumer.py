@@ -88,7 +88,7 @@ class MicroBatchConsumer(InternalConsumer):
 
     # What Quix calls
 
-    def poll_row(self, timeout: float | None = None, buffered: bool = False) -> Row | None:  # noqa: ARG002, FBT001, FBT002
+    def poll_row(self, timeout: float | None = None, buffered: bool = False) -> Row | None:  # noqa: ARG002
         """The next micro-batch, filling one first where none is held; None when nothing came in time."""
         if not self._rows:
             if self._restart_needed:
@@ -133,7 +133,7 @@ class MicroBatchConsumer(InternalConsumer):
     def close(self) -> None:
         """Close the consumer and the sealing thread."""
         self._drop()
-        super().close()
+        super().close()  # type: ignore[no-untyped-call]
         self._sealer.shutdown(wait=False, cancel_futures=True)
 
     # What the application asks
@@ -210,7 +210,9 @@ class MicroBatchConsumer(InternalConsumer):
                 sizes.append(len(message))
             elif error.code() not in _PASSING:
                 raise BrokerError(
-                    "the broker refused to go on", got=error.name(), next_move="check the broker, then start again"
+                    "the broker refused to go on",
+                    got=error.name(),
+                    next_move="check the broker, then start again",
                 )
         return sizes
 

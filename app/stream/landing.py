@@ -25,6 +25,7 @@ from deltalake.exceptions import CommitFailedError
 from app.steps.deduplicate import CONFLICT, Deduplicated, deduplicate, key_columns
 from app.steps.mask import count_fields
 from app.stream.batch import MicroBatch
+from lake import takeover
 from lake.dedup_index import DedupIndex
 from lake.errors import WardlakeError
 from lake.policy import Policy
@@ -62,7 +63,12 @@ class Landing:
     """
 
     def __init__(
-        self, lake: Lake, policy: Policy, dedup_key: Sequence[str], now: Callable[[], datetime], kind: str = "stream"
+        self,
+        lake: Lake,
+        policy: Policy,
+        dedup_key: Sequence[str],
+        now: Callable[[], datetime],
+        kind: str = "stream",
     ) -> None:
         self._lake = lake
         self._policy = policy
@@ -84,6 +90,7 @@ class Landing:
         this call from then on, and starting again from the lake completes it.
         """
         with self._lake.landing_lock():
+            takeover.finish(self._lake)
             self._lake.refresh()
             self._index.sync()
             self._require_unmoved(batches)
@@ -114,7 +121,8 @@ class Landing:
         last = {app_id(b.topic_id, b.partition): b.last_offset for b in batches}
         bronze = pl.concat([_bronze_rows(b, self._lake.key.key_id) for b in batches])
         lap("seal")
-        self._append(BRONZE.name, trim(self._lake.store(BRONZE), bronze), last)
+        if BRONZE.name in self._lake.stores:  # a rebuild reads Bronze and leaves it as it is
+            self._append(BRONZE.name, trim(self._lake.store(BRONZE), bronze), last)
         lap("bronze")
         split = self._deduplicate(batches)
         lap("deduplicate")
@@ -241,5 +249,14 @@ def _rule_counts(failed: pl.DataFrame) -> list[dict[str, object]]:
 
 
 def _landed(row: Mapping[str, object], seconds: dict[str, float]) -> Landed:
-    names = ("topic_id", "first_offset", "last_offset", "messages", "silver", "quarantined", "duplicates", "batch_id")
+    names = (
+        "topic_id",
+        "first_offset",
+        "last_offset",
+        "messages",
+        "silver",
+        "quarantined",
+        "duplicates",
+        "batch_id",
+    )
     return Landed(**{name: row[name] for name in names}, partition=row["kafka_partition"], seconds=seconds)  # type: ignore[arg-type]

@@ -54,7 +54,7 @@ class Positions:
         low, high = self._watermarks(consumer, partition)
         if landed + 1 > high:
             raise _ahead(self._topic, number, landed, high)
-        if 0 <= landed and landed + 1 < low:
+        if landed >= 0 and landed + 1 < low:
             logger.warning(
                 "partition %d: %d messages expired at the broker before they were read (offsets %d to %d)",
                 number,
@@ -87,10 +87,14 @@ class Positions:
         return joined.with_columns(ingested_at=pl.coalesce("recorded", "ingested_at")).drop("recorded")
 
     def _read_recorded_times(self, partition: int, landed: int) -> pl.DataFrame:
-        rows = self._lake.store(BRONZE).scan().filter(
-            pl.col("topic_id") == self.topic_id,
-            pl.col("kafka_partition") == partition,
-            pl.col("kafka_offset") > landed,
+        rows = (
+            self._lake.store(BRONZE)
+            .scan()
+            .filter(
+                pl.col("topic_id") == self.topic_id,
+                pl.col("kafka_partition") == partition,
+                pl.col("kafka_offset") > landed,
+            )
         )
         return rows.select("kafka_offset", recorded="ingested_at").collect()
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, cast
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -47,7 +48,7 @@ class StreamApplication(Application):
     @property
     def consumer(self) -> MicroBatchConsumer:
         """The consumer."""
-        return self._consumer  # type: ignore[no-any-return]
+        return cast("MicroBatchConsumer", self._consumer)
 
     def _get_internal_consumer(self, on_error: Any = None, extra_config_overrides: Any = None) -> MicroBatchConsumer:
         return self._make_consumer(
@@ -61,10 +62,10 @@ class StreamApplication(Application):
 
     def _process_message(self, dataframe_composed: Any) -> None:
         """Take a whole micro-batch (a row per partition) before Quix looks at its checkpoint."""
-        super()._process_message(dataframe_composed)
+        super()._process_message(dataframe_composed)  # type: ignore[no-untyped-call]
         while self.consumer.holds_rows:
-            super()._process_message(dataframe_composed)
-        if self._on_idle is not None and not self._run_tracker._message_consumed:  # noqa: SLF001
+            super()._process_message(dataframe_composed)  # type: ignore[no-untyped-call]
+        if self._on_idle is not None and not self._run_tracker._message_consumed:
             self._on_idle()
 
 
@@ -91,6 +92,7 @@ def run_stream(
     def make_consumer(**config: Any) -> MicroBatchConsumer:
         return MicroBatchConsumer(**config, positions=positions, key=lake.key, limits=limits, now=now)
 
+    state = TemporaryDirectory(prefix="wardlake-quix-")  # Quix makes this folder; no state is kept in it
     app = StreamApplication(
         broker_address=settings.bootstrap,
         consumer_group=settings.group,
@@ -99,6 +101,7 @@ def run_stream(
         consumer_extra_config=_CONSUMER_CONFIG,
         producer_extra_config={"log_level": 0},
         use_changelog_topics=False,
+        state_dir=state.name,
         loglevel=None,
         make_consumer=make_consumer,
     )
@@ -110,7 +113,8 @@ def run_stream(
     if until_caught_up:
         app.when_idle(lambda: app.stop() if app.consumer.lag() == 0 else None)
     try:
-        app.run()
+        with state:
+            app.run()
     except PartitionAssignmentError as error:
         cause = error.__cause__ or error.__context__
         if isinstance(cause, WardlakeError):

@@ -28,7 +28,7 @@ class LandingSink(BaseSink):
     def setup(self) -> None:
         """Nothing to connect to: the lake is open already."""
 
-    def add(self, value: Any, key: Any, timestamp: int, headers: Any, topic: str, partition: int, offset: int) -> None:  # noqa: ARG002
+    def add(self, value: Any, *_place: Any, **_rest: Any) -> None:
         """Take one micro-batch into the checkpoint in hand."""
         self._pending.append(value)
 

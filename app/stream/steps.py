@@ -35,7 +35,7 @@ def mask_step(policy: Policy, key: LakeKey) -> Step:
 
 
 def steps(policy: Policy, key: LakeKey) -> list[Step]:
-    """decode → validate → mask, in order, each timed. Deduplicate and land follow in ``Landing``."""
+    """Decode → validate → mask, in order, each timed. Deduplicate and land follow in ``Landing``."""
     return [
         timed("decode", decode_step),
         timed("validate", validate_step),

@@ -1,0 +1,92 @@
+# The one command surface: the same here and in CI. Needs make, python3 (3.11 or newer, with pip) and PyPI.
+# Kept to what GNU make 3.81 and the BSD tools of macOS understand.
+
+PYTHON ?= python3
+ARGS ?=
+
+UV_VERSION := 0.13.9
+# uv and the project each have a virtual environment; the stamp in it is made last, so a half-made one is redone.
+UV := .uv/bin/uv
+UV_READY := .uv/ready
+BIN := .venv/bin
+READY := .venv/ready
+
+CACHES := .pytest_cache .mypy_cache .ruff_cache .hypothesis
+COMPILE := pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
+	--custom-compile-command "make lock"
+
+# Compiled once at install time, not on every first import; the machine's own certificates (a proxy's too).
+UV_COMPILE_BYTECODE ?= 1
+UV_SYSTEM_CERTS ?= 1
+# The Python that is here, never one fetched from elsewhere.
+UV_PYTHON_DOWNLOADS := never
+export UV_COMPILE_BYTECODE UV_SYSTEM_CERTS UV_PYTHON_DOWNLOADS
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test test-all check bench lock clean clean-data
+
+help: ## this list
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@echo '  ARGS="…" is passed on by demo, test, test-all, bench and lock, as in: make demo ARGS="--once"'
+
+demo: $(READY) ## broker, simulated hospital, stream and tables, until Ctrl-C
+	@$(BIN)/wardlake demo $(ARGS)
+
+test: $(READY) ## every test but the slow ones, on every core
+	$(BIN)/pytest -n auto -m "not slow" $(ARGS)
+
+test-all: $(READY) ## every test, the slow ones too
+	$(BIN)/pytest -n auto $(ARGS)
+
+check: $(READY) ## format, lint, types, architecture, docs; reports all failures, not the first
+	@failed=""; \
+	step() { name=$$1; shift; echo "--- $$name: $$*"; "$$@" || failed="$$failed $$name"; }; \
+	step format $(BIN)/ruff format --check .; \
+	step lint $(BIN)/ruff check .; \
+	step types $(BIN)/mypy; \
+	step packages $(UV) pip check --python $(BIN)/python; \
+	step house $(BIN)/pytest -q tests/unit/test_architecture.py tests/unit/test_docs.py tests/unit/test_house.py; \
+	if [ -n "$$failed" ]; then echo "make check: FAILED:$$failed" >&2; exit 1; fi; \
+	echo "make check: all passed"
+
+bench: $(READY) ## measure throughput, latency and memory
+	$(BIN)/python -m tests.bench $(ARGS)
+
+lock: $(UV_READY) ## pin every dependency again (ARGS=--upgrade for newer versions)
+	$(UV) $(COMPILE) --group dev pyproject.toml -o requirements.lock $(ARGS)
+	echo "uv==$(UV_VERSION)" | $(UV) $(COMPILE) - -o requirements-uv.lock
+
+clean: ## remove the environments and caches; data/ stays
+	rm -rf .venv .uv dist $(CACHES)
+	find . \( -path ./data -o -path ./.git \) -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
+	@echo "data/ was left alone; 'make clean-data' removes it"
+
+clean-data: ## remove data/: the lake and its key
+	@echo "removing data/: the tables, and the key that opens what is sealed in them"
+	rm -rf data
+
+$(READY): requirements.lock pyproject.toml $(UV_READY)
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		|| $(UV) venv --quiet --clear --python .uv/bin/python .venv
+	$(UV) pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Where the system's Python has pip but no ensurepip (Debian without python3-venv), its pip serves.
+$(UV_READY): requirements-uv.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "make: $(PYTHON) cannot be used; got $$($(PYTHON) --version 2>&1); expected Python 3.11 or newer;" \
+			"install one, or name one: make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@rm -rf .uv; \
+	if $(PYTHON) -c 'import venv, ensurepip' 2>/dev/null; then \
+		$(PYTHON) -m venv .uv && .uv/bin/python -m pip install --quiet --require-hashes -r requirements-uv.lock; \
+	elif $(PYTHON) -c 'import venv, pip' 2>/dev/null; then \
+		$(PYTHON) -m venv --without-pip .uv \
+			&& $(PYTHON) -m pip --python .uv/bin/python install --quiet --require-hashes -r requirements-uv.lock; \
+	else \
+		echo "make: $(PYTHON) cannot make virtual environments; got no module venv with ensurepip or pip;" \
+			"expected both; install them (Debian: apt install python3-venv), or name another:" \
+			"make PYTHON=/path/to/python3.11" >&2; exit 2; \
+	fi
+	@touch $@

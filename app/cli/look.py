@@ -1,0 +1,79 @@
+"""``wardlake sql`` and ``wardlake status``: looking at the lake."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from app import settings as configuration
+from app.cli.options import JsonOption, KafkaOption, LakeOption, TopicOption
+from app.cli.output import out, print_json, print_rows, table_of
+from app.opening import open_without_key
+from app.status import lag_by_partition, table_states
+from lake import query
+
+
+class Format(StrEnum):
+    """How rows are printed."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+
+
+def sql(
+    text: Annotated[str, typer.Argument(metavar="QUERY", help="One SELECT over silver.*, gold.* and ops.*.")],
+    format: Annotated[Format, typer.Option("--format", help="How to print the rows.")] = Format.table,  # noqa: A002
+    lake: LakeOption = None,
+) -> None:
+    """Run read-only SQL (DuckDB) over the lake's current snapshots."""
+    settings = configuration.load(lake=lake)
+    open_without_key(settings)
+    print_rows(query.run(settings.lake, text), format.value)
+
+
+def status(
+    json: JsonOption = False, lake: LakeOption = None, kafka: KafkaOption = None, topic: TopicOption = None
+) -> None:
+    """Tables, versions, sizes, lag and the last landed batch."""
+    settings = configuration.load(lake=lake, kafka=kafka, topic=topic)
+    opened = open_without_key(settings)
+    tables = table_states(opened)
+    lag = lag_by_partition(opened, _admin(settings.bootstrap), settings.topic)
+    accounting = query.named(settings.lake, "accounting").row(0, named=True)
+    last = query.run(settings.lake, "SELECT max(ingested_at) AS last_landed FROM ops.ingest")
+    if json:
+        print_json(
+            {
+                "lake": str(settings.lake),
+                "tables": tables,
+                "lag": lag,
+                "messages": accounting,
+                "last_landed": last.item(),
+            }
+        )
+        return
+    out.print(f"lake {settings.lake}", markup=False)
+    out.print(table_of(["table", "version", "files", "bytes", "rows"], [row.values() for row in tables]))
+    if lag is None:
+        out.print(f"lag unknown: no broker answers at {settings.bootstrap}, or it has no topic {settings.topic}")
+    else:
+        out.print(table_of(["partition", "landed offset", "end offset", "lag"], [row.values() for row in lag]))
+    out.print(
+        "{messages:,} messages = {silver:,} silver + {quarantined:,} quarantined + {duplicates:,} duplicates".format(
+            **accounting
+        )
+    )
+    out.print(f"last landed {last.item().isoformat() if last.item() else 'never'}")
+
+
+def _admin(bootstrap: str) -> AdminClient | None:
+    """An admin client, or None where no broker answers: status is of use without one."""
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    try:
+        admin.list_topics(timeout=2)
+    except KafkaException:
+        return None
+    return admin

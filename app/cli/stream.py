@@ -1,0 +1,123 @@
+"""``wardlake stream`` and ``wardlake broker``."""
+
+import time
+from contextlib import AbstractContextManager, nullcontext
+from typing import Annotated
+
+import structlog
+import typer
+from rich.status import Status
+
+from app import broker as embedded
+from app import settings as configuration
+from app.cli.options import (
+    DedupKeyOption,
+    GroupOption,
+    KafkaOption,
+    KeyFileOption,
+    LakeOption,
+    PolicyOption,
+    TopicOption,
+)
+from app.cli.output import err
+from app.opening import open_or_create
+from app.settings import Settings
+from app.stream.landing import Landed
+from app.stream.run import run_stream
+from lake import policy as policies
+
+log = structlog.get_logger("wardlake.stream")
+
+
+def broker(
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port on 127.0.0.1; 0 is any free one.")] = 9092,
+) -> None:
+    """Run the embedded Kafka broker alone, until Ctrl-C or SIGTERM. It holds messages in memory only."""
+    embedded.run_forever(port)
+
+
+def stream(
+    until_caught_up: Annotated[bool, typer.Option("--until-caught-up", help="Exit once the lag is 0.")] = False,
+    lake: LakeOption = None,
+    kafka: KafkaOption = None,
+    topic: TopicOption = None,
+    group: GroupOption = None,
+    policy: PolicyOption = None,
+    key_file: KeyFileOption = None,
+    dedup_key: DedupKeyOption = None,
+    batch_messages: Annotated[int | None, typer.Option(help="Messages in a micro-batch, at most.")] = None,
+    batch_seconds: Annotated[float | None, typer.Option(help="Seconds until a micro-batch is landed, at most.")] = None,
+) -> None:
+    """Take events from Kafka into the lake: decode, validate, mask, deduplicate, land.
+
+    Runs until Ctrl-C or SIGTERM, which finish the batch in hand and exit 0. Logs a line of JSON per landed batch.
+    """
+    settings = configuration.load(
+        lake=lake,
+        kafka=kafka,
+        topic=topic,
+        group=group,
+        policy=policy,
+        key_file=key_file,
+        dedup_key=dedup_key,
+        batch_messages=batch_messages,
+        batch_seconds=batch_seconds,
+    )
+    stream_into_lake(settings, until_caught_up=until_caught_up)
+
+
+def stream_into_lake(settings: Settings, *, until_caught_up: bool, demo: bool = False) -> "Tally":
+    """Run the stream as the command does; returns what it landed."""
+    policy = policies.load(settings.policy)
+    lake = open_or_create(settings, demo=demo)
+    tally = Tally()
+    with tally.shown():
+        run_stream(settings, lake, policy, until_caught_up=until_caught_up, on_landed=tally.add)
+    return tally
+
+
+class Tally:
+    """Adds up landed batches; shows them live on a terminal, else logs one line of JSON per batch."""
+
+    def __init__(self) -> None:
+        self.messages = self.silver = self.quarantined = self.duplicates = 0
+        self._started = time.monotonic()
+        self._last = self._started
+        self._status: Status | None = None
+
+    def shown(self) -> AbstractContextManager[object]:
+        """Within it, batches are shown live where stderr is a terminal."""
+        self._status = Status("waiting for events", console=err) if err.is_terminal else None
+        return self._status or nullcontext()
+
+    def add(self, landed: list[Landed], lag: int | None) -> None:
+        """Take in the batches of one landing and the lag after it."""
+        now = time.monotonic()
+        messages = sum(batch.messages for batch in landed)
+        rate = round(messages / max(now - self._last, 1e-6))
+        self._last = now
+        self.messages += messages
+        for name in ("silver", "quarantined", "duplicates"):
+            setattr(self, name, getattr(self, name) + sum(getattr(batch, name) for batch in landed))
+        if self._status is not None:
+            self._status.update(
+                f"{rate:,} events/s · lag {'?' if lag is None else f'{lag:,}'} · {self.messages:,} landed: "
+                f"{self.silver:,} silver, {self.quarantined:,} quarantined, {self.duplicates:,} duplicates"
+            )
+        elif landed:
+            log.info("landed", **_line(landed, messages, rate, lag))
+
+
+def _line(landed: list[Landed], messages: int, rate: int, lag: int | None) -> dict[str, object]:
+    return {
+        "batch_id": landed[0].batch_id,
+        "topic_id": landed[0].topic_id,
+        "offsets": {str(batch.partition): [batch.first_offset, batch.last_offset] for batch in landed},
+        "messages": messages,
+        "silver": sum(batch.silver for batch in landed),
+        "quarantined": sum(batch.quarantined for batch in landed),
+        "duplicates": sum(batch.duplicates for batch in landed),
+        "events_per_second": rate,
+        "lag": lag,
+        "seconds": {step: round(seconds, 4) for step, seconds in landed[0].seconds.items()},
+    }

@@ -1,0 +1,98 @@
+"""What every test gets: a foreign time zone, a clean environment, a real broker, and nothing left behind."""
+
+import contextlib
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import psutil
+import pytest
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic
+from hypothesis import settings as hypothesis_settings
+
+from app.broker import EmbeddedBroker
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+PARTITIONS: Final = 4
+
+# A zone that nobody runs in, off by a fraction of an hour: code that reads the local clock fails here first.
+# Set at import, so that processes which tests start have it too.
+os.environ["TZ"] = "Asia/Kathmandu"
+if hasattr(time, "tzset"):
+    time.tzset()
+
+# Read before any test: the environment that tests see has no WARDLAKE_ variable.
+_OUTSIDE_KAFKA: Final = os.environ.get("WARDLAKE_TEST_KAFKA")
+_HYPOTHESIS_PROFILE: Final = os.environ.get("WARDLAKE_HYPOTHESIS", "ci")
+
+# No example database: a failure prints its example, and the tree stays as it was.
+hypothesis_settings.register_profile(
+    "ci", max_examples=25, derandomize=True, deadline=None, database=None, print_blob=True
+)
+hypothesis_settings.register_profile(
+    "thorough", max_examples=1000, deadline=None, database=None, print_blob=True
+)
+hypothesis_settings.load_profile(_HYPOTHESIS_PROFILE)
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the developer's own WARDLAKE_ variables."""
+    for name in [name for name in os.environ if name.upper().startswith("WARDLAKE_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_process_left() -> Iterator[None]:
+    """Fail the session when a test left a process running."""
+    yield
+    left = [_described(child) for child in psutil.Process().children(recursive=True)]
+    # multiprocessing's own tracker lives as long as the interpreter.
+    left = [command for command in left if command and "resource_tracker" not in command]
+    assert not left, f"processes left running: {left}"
+
+
+@pytest.fixture(scope="session")
+def broker(_no_process_left: None) -> Iterator[str]:
+    """Bootstrap address of a Kafka: what WARDLAKE_TEST_KAFKA names, else an embedded one per test process."""
+    if _OUTSIDE_KAFKA:
+        yield _OUTSIDE_KAFKA
+        return
+    with EmbeddedBroker() as embedded:
+        yield embedded.bootstrap
+
+
+@pytest.fixture(scope="session")
+def admin(broker: str) -> AdminClient:
+    """Return a Kafka admin client, silent when the broker goes away."""
+    return AdminClient({"bootstrap.servers": broker, "log_level": 0})
+
+
+@pytest.fixture
+def topic(admin: AdminClient) -> Iterator[str]:
+    """Name of a new topic with 4 partitions, deleted afterwards as far as the broker lets it."""
+    name = f"test.{uuid.uuid4().hex}"
+    admin.create_topics([NewTopic(name, num_partitions=PARTITIONS, replication_factor=1)])[name].result(10)
+    _wait_for_partitions(admin, name)
+    yield name
+    with contextlib.suppress(KafkaException):  # the test may have deleted it itself
+        admin.delete_topics([name])[name].result(10)
+
+
+def _wait_for_partitions(admin: AdminClient, topic: str) -> None:
+    # A Kafka of several nodes answers before all of them know the topic.
+    deadline = time.monotonic() + 10
+    while len(admin.list_topics(topic, timeout=10).topics[topic].partitions) != PARTITIONS:
+        assert time.monotonic() < deadline, f"topic {topic} has not come up"
+        time.sleep(0.05)
+
+
+def _described(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline()) if process.status() != psutil.STATUS_ZOMBIE else ""
+    except psutil.NoSuchProcess:
+        return ""

@@ -1,0 +1,95 @@
+"""Which folder may import what, how long a file may be: docs say it, this holds it."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+MAX_LINES: Final = 400
+
+MAY_IMPORT: Final = {
+    "lake": {"lake"},
+    "producer": {"producer", "lake.contract", "lake.errors"},
+    "app": {"app", "lake", "producer"},
+    "flows": {"flows", "app", "lake"},
+    "dashboards": {"dashboards", "lake"},
+    "tests": {"tests", "app", "lake", "producer", "flows", "dashboards"},
+}
+"""Of the project's own packages and modules. Nothing imports tests but tests."""
+
+MAY_NOT_IMPORT: Final = {
+    # The tables outlive the engines around them.
+    "lake": {"quixstreams", "prefect", "streamlit"},
+    # A source of events knows the broker, not the stream.
+    "producer": {"quixstreams", "prefect", "streamlit"},
+}
+"""Third parties kept out."""
+
+PACKAGES: Final = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
+FILES: Final = sorted(
+    path.relative_to(ROOT).as_posix() for name in MAY_IMPORT for path in (ROOT / name).rglob("*.py")
+)
+
+
+def imported(source: str, path: str) -> Iterator[str]:
+    """Yield the dotted name of everything that ``source``, being the file at ``path``, imports."""
+    package = Path(path).parent.parts
+    for node in ast.walk(ast.parse(source, path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join((*above, *filter(None, [node.module])))
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def within(name: str, allowed: set[str]) -> bool:
+    return any(name == module or name.startswith(f"{module}.") for module in allowed)
+
+
+def breaches(source: str, path: str) -> list[str]:
+    """Return the imports of ``source`` that the two tables forbid to a file at ``path``."""
+    folder = path.partition("/")[0]
+    return [
+        name
+        for name in imported(source, path)
+        if (name.partition(".")[0] in MAY_IMPORT and not within(name, MAY_IMPORT[folder]))
+        or within(name, MAY_NOT_IMPORT.get(folder, set()))
+    ]
+
+
+def test_every_package_has_a_row_in_the_table() -> None:
+    assert {"app", "lake", "producer"} <= set(PACKAGES) <= set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_a_file_imports_only_what_its_folder_may(path: str) -> None:
+    assert breaches((ROOT / path).read_text("utf-8"), path) == []
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_a_file_stays_readable_in_one_go(path: str) -> None:
+    lines = len((ROOT / path).read_text("utf-8").splitlines())
+    assert lines <= MAX_LINES, f"{path} has {lines} lines; split it by purpose"
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "found"),
+    [
+        ("lake/a.py", "import quixstreams.sinks", ["quixstreams.sinks"]),
+        ("lake/a.py", "def f():\n    from app import settings", ["app.settings"]),
+        ("lake/gold/a.py", "from ...app import settings", ["app.settings"]),
+        ("lake/gold/a.py", "from .. import store\nfrom . import sql\nfrom ..errors import LakeError", []),
+        ("producer/a.py", "from lake import store, contract", ["lake.store"]),
+        ("producer/a.py", "from lake.contract import FIELDS\nimport lake.errors\nimport faker", []),
+        ("producer/a.py", "import lake", ["lake"]),
+        ("app/a.py", "from producer.simulator import run\nfrom lake.errors import LakeError", []),
+        ("app/a.py", "from tests.conftest import topic", ["tests.conftest.topic"]),
+        ("dashboards/a.py", "import app\nimport lakeside", ["app"]),
+    ],
+)
+def test_the_check_itself_sees_a_breach(path: str, source: str, found: list[str]) -> None:
+    assert breaches(source, path) == found
