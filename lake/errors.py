@@ -35,3 +35,11 @@ class BrokerError(WardlakeError):
 
 class StreamPositionError(WardlakeError):
     """The lake's position and the topic's offsets contradict each other."""
+
+
+class StepError(WardlakeError):
+    """A step failed in a way that nobody foresaw. Names the step, the place and the kind of error, never its text.
+
+    The text of a library's error can quote the values it stumbled over, and so can the chained original:
+    raise this one outside the handler that caught it.
+    """

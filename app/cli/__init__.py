@@ -7,6 +7,8 @@ configuration (one line: what, got, expected, next move).
 import logging
 import os
 import sys
+import traceback
+from pathlib import Path
 
 import structlog
 import typer
@@ -41,11 +43,20 @@ def main() -> None:
     except WardlakeError as error:
         print(f"wardlake: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(130)
     except BrokenPipeError:
         # The reader (head, say) has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:
+        print(f"wardlake: internal error: {_where(error)}; please report it", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _where(error: Exception) -> str:
+    """The kind of an error and the places it passed, innermost last, without its text."""
+    frames = traceback.extract_tb(error.__traceback__)[-4:]
+    return type(error).__name__ + " at " + " > ".join(f"{Path(f.filename).name}:{f.lineno}" for f in frames)
 
 
 def _configure_logging() -> None:

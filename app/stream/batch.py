@@ -1,13 +1,16 @@
 """A micro-batch: the messages of one Kafka partition that are decided on and landed together."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 import polars as pl
 
 from app.steps.mask import Masked
+from lake.errors import StepError, WardlakeError
 
 
 @dataclass(frozen=True)
@@ -50,11 +53,35 @@ class MicroBatch:
 
 
 def timed(step: str, work: Callable[[MicroBatch], MicroBatch]) -> Callable[[MicroBatch], MicroBatch]:
-    """``work``, with its seconds noted in the batch under the step's name."""
+    """``work``, with its seconds noted in the batch under the step's name.
+
+    Raises ``StepError`` for any error in it, which tells where it happened and nothing of what was there.
+    """
 
     def run(batch: MicroBatch) -> MicroBatch:
         start = perf_counter()
-        done = work(batch)
+        with no_values_in_errors(step, batch):
+            done = work(batch)
         return replace(done, seconds={**done.seconds, step: perf_counter() - start})
 
     return run
+
+
+@contextmanager
+def no_values_in_errors(step: str, batch: MicroBatch) -> Iterator[None]:
+    """Turn any error that is not ours into a ``StepError`` without text or chain of the original."""
+    kind = None
+    try:
+        yield
+    except WardlakeError:
+        raise
+    except OSError as error:
+        kind = f"{type(error).__name__} ({os.strerror(error.errno)})" if error.errno else type(error).__name__
+    except Exception as error:
+        kind = type(error).__name__
+    if kind is not None:
+        raise StepError(
+            f"the step {step} failed at partition {batch.partition}",
+            got=f"{kind} in offsets {batch.first_offset} to {batch.last_offset}",
+            next_move="nothing of this batch is lost: start again, and report it if it happens again",
+        )

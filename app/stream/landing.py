@@ -24,7 +24,7 @@ from deltalake.exceptions import CommitFailedError
 
 from app.steps.deduplicate import CONFLICT, Deduplicated, deduplicate, key_columns
 from app.steps.mask import count_fields
-from app.stream.batch import MicroBatch
+from app.stream.batch import MicroBatch, no_values_in_errors
 from lake import takeover
 from lake.dedup_index import DedupIndex
 from lake.errors import WardlakeError
@@ -94,10 +94,11 @@ class Landing:
             self._lake.refresh()
             self._index.sync()
             self._require_unmoved(batches)
-            try:
-                landed = self._commit(batches)
-            except CommitFailedError:
-                raise _moved(batches[0]) from None
+            with no_values_in_errors("land", batches[0]):
+                try:
+                    landed = self._commit(batches)
+                except CommitFailedError:
+                    raise _moved(batches[0]) from None
         for batch in batches:
             place = batch.topic_id, batch.partition
             self._expected[place] = self._lake.begun(*place)
