@@ -11,14 +11,13 @@ from typing import Final
 import polars as pl
 
 from app.steps.deduplicate import Deduplicated, deduplicate, key_columns
-from app.steps.mask import count_fields
 from app.stream.batch import MicroBatch
-from app.stream.landing import Landed, Landing
+from app.stream.landing import Landed, Landing, field_counts, silver_rows
 from app.stream.steps import steps
 from lake import takeover
 from lake.dedup_index import DedupIndex
 from lake.policy import Policy
-from lake.sealing import place
+from lake.sealing import places
 from lake.store import Lake
 from lake.tables import BRONZE, INGEST, PLACE, QUARANTINE, SILVER, UTC
 
@@ -55,10 +54,10 @@ def replay(
         total = int(lake.store(BRONZE).scan().select(pl.len()).collect().item())
         landed: list[Landed] = []
         for rows in _in_order_of_arrival(lake):
-            batches = _decided(lake, policy, rows)
-            for batch in batches:
-                landing.expect(batch.topic_id, batch.partition)
-            landed += landing.land(batches)
+            for batch in _decided(lake, policy, rows):
+                for partition in batch.last_offsets():
+                    landing.expect(batch.topic_id, partition)
+                landed += landing.land(batch)
             progress(sum(batch.messages for batch in landed), total)
         takeover.commit(lake, {t.name: "overwrite" for t in (SILVER, QUARANTINE, INGEST)})
     return _total(landed)
@@ -76,7 +75,7 @@ def replay_quarantine(lake: Lake, policy: Policy, dedup_key: Sequence[str], now:
         batches = _decided(lake, policy, held.filter(pl.col("resolved_at").is_null()))
         if not batches:
             return Replayed(0, 0, 0, 0)
-        rows = pl.concat([b.placed(b.masked.rows.drop("ingested_at")) for b in batches if b.masked is not None])
+        rows = pl.concat([silver_rows(batch) for batch in batches])
         index = DedupIndex(lake.store(SILVER), key_columns(dedup_key))
         split = deduplicate(rows, index.known(rows["event_date"].unique().to_list()), key_columns(dedup_key))
         resolved = pl.concat([split.fresh, split.duplicates]).select(*PLACE, settled=pl.lit(now()).cast(UTC))
@@ -94,29 +93,24 @@ def replay_quarantine(lake: Lake, policy: Policy, dedup_key: Sequence[str], now:
 
 
 def _decided(lake: Lake, policy: Policy, rows: pl.DataFrame) -> list[MicroBatch]:
-    """Sealed rows as micro-batches, one per partition, taken through the stream's own steps."""
+    """Sealed rows as micro-batches, one per topic, taken through the stream's own steps."""
     work = steps(policy, lake.key)
+    ordered = rows.sort("topic_id", "kafka_partition", "kafka_offset")
     return [
         reduce(lambda batch, step: step(batch), work, _opened(lake, part))
-        for part in rows.sort("kafka_offset").partition_by("topic_id", "kafka_partition", maintain_order=True)
+        for part in ordered.partition_by("topic_id", maintain_order=True)
     ]
 
 
 def _opened(lake: Lake, rows: pl.DataFrame) -> MicroBatch:
-    topic, topic_id, partition = (
-        rows.row(0, named=True)["topic"],
-        rows["topic_id"][0],
-        rows["kafka_partition"][0],
-    )
-    sealed = rows["payload"].to_list()
+    topic, topic_id, sealed = rows["topic"][0], rows["topic_id"][0], rows["payload"].to_list()
     future: Future[list[bytes | None]] = Future()
     future.set_result(sealed)
     return MicroBatch(
         topic=topic,
         topic_id=topic_id,
-        partition=partition,
-        messages=rows.select("kafka_offset", "kafka_time", "ingested_at").with_row_index("row"),
-        payloads=lake.key.unseal(sealed, place(topic_id, partition, rows["kafka_offset"])),
+        messages=rows.select("kafka_partition", "kafka_offset", "kafka_time", "ingested_at").with_row_index("row"),
+        payloads=lake.key.unseal(sealed, places(topic_id, rows["kafka_partition"], rows["kafka_offset"])),
         sealed=future,
     )
 
@@ -138,33 +132,31 @@ def _corrections(batches: Sequence[MicroBatch], split: Deduplicated, policy: Pol
     """``ops/ingest`` rows that move messages from quarantined to silver or duplicates; none is counted anew."""
     rows = []
     for batch in batches:
-        mine = (pl.col("topic_id") == batch.topic_id) & (pl.col("kafka_partition") == batch.partition)
-        fresh, duplicates = split.fresh.filter(mine), split.duplicates.filter(mine).height
-        if not fresh.height + duplicates:
-            continue
-        states = batch.masked.fields.join(fresh, on="row", how="semi") if batch.masked else None
-        rows.append(
-            {
-                "batch_id": uuid.uuid4().hex,
-                "kind": "quarantine_replay",
-                "topic_id": batch.topic_id,
-                "kafka_partition": batch.partition,
-                "first_offset": batch.first_offset,
-                "last_offset": batch.last_offset,
-                "messages": 0,
-                "silver": fresh.height,
-                "quarantined": -(fresh.height + duplicates),
-                "duplicates": duplicates,
-                "unknown_fields": 0,
-                "rules": [],
-                "fields": count_fields(states) if states is not None else [],
-                "seconds": [],
-                "policy": policy.name,
-                "policy_fingerprint": policy.fingerprint,
-                "ingested_at": now,
-                "ingest_date": now.date(),
-            }
-        )
+        for partition, last in batch.last_offsets().items():
+            mine = (pl.col("topic_id") == batch.topic_id) & (pl.col("kafka_partition") == partition)
+            fresh, duplicates = split.fresh.filter(mine), split.duplicates.filter(mine).height
+            rows.append(
+                {
+                    "batch_id": uuid.uuid4().hex,
+                    "kind": "quarantine_replay",
+                    "topic_id": batch.topic_id,
+                    "kafka_partition": partition,
+                    "first_offset": batch.messages.filter(kafka_partition=partition)["kafka_offset"].min(),
+                    "last_offset": last,
+                    "messages": 0,
+                    "silver": fresh.height,
+                    "quarantined": -(fresh.height + duplicates),
+                    "duplicates": duplicates,
+                    "unknown_fields": 0,
+                    "rules": [],
+                    "fields": field_counts(batch, fresh),
+                    "seconds": [],
+                    "policy": policy.name,
+                    "policy_fingerprint": policy.fingerprint,
+                    "ingested_at": now,
+                    "ingest_date": now.date(),
+                }
+            )
     return pl.DataFrame(rows, schema=INGEST.polars_schema)
 
 

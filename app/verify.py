@@ -19,7 +19,7 @@ from lake import policy as policies
 from lake.contract import FIELDS
 from lake.errors import LakeError
 from lake.policy import MASKED_FORMS
-from lake.sealing import place
+from lake.sealing import places
 from lake.store import Lake
 from lake.tables import BRONZE, INGEST, PLACE, QUARANTINE, SILVER, Table
 
@@ -210,9 +210,9 @@ def _stands(text: str, raw: str) -> bool:
     return re.search(rf"(?<![^\W_]){re.escape(raw)}(?![^\W_])", text) is not None
 
 
-def _unsealed(lake: Lake, places: pl.DataFrame) -> pl.DataFrame:
+def _unsealed(lake: Lake, wanted: pl.DataFrame) -> pl.DataFrame:
     """The raw identifiers of these messages, read from sealed Bronze into memory."""
-    bounds = places.group_by(_PARTITION).agg(low=pl.col("kafka_offset").min(), high=pl.col("kafka_offset").max())
+    bounds = wanted.group_by(_PARTITION).agg(low=pl.col("kafka_offset").min(), high=pl.col("kafka_offset").max())
     parts = []
     for topic_id, partition, low, high in bounds.iter_rows():
         sealed = (
@@ -225,9 +225,11 @@ def _unsealed(lake: Lake, places: pl.DataFrame) -> pl.DataFrame:
             )
             .select(*PLACE, "payload")
             .collect()
-            .join(places, on=PLACE, how="semi")
+            .join(wanted, on=PLACE, how="semi")
         )
-        payloads = lake.key.unseal(sealed["payload"].to_list(), place(topic_id, partition, sealed["kafka_offset"]))
+        payloads = lake.key.unseal(
+            sealed["payload"].to_list(), places(topic_id, sealed["kafka_partition"], sealed["kafka_offset"])
+        )
         raw = decode(payloads).select(
             *(pl.col(source).alias(name) for name, source in _RAW.items() if name != "street"),
             street=pl.col("address").str.extract(r"^\s*([^,\n]+)"),

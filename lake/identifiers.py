@@ -28,34 +28,33 @@ SEARCHED: Final = (
 )
 """The identifiers of a record that are searched for, by name."""
 
-PATTERNS: Final = (
-    r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)*\b",  # e-mail
-    r"\b\d{3}[- .]?\d{2}[- .]?\d{4}\b",  # SSN
-    r"(?:\+?1[-. ]?)?\(?\b\d{3}\)?[-. ]?\d{3}[-. ]?\d{4}\b",  # phone
-    r"\b(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})\b",  # dates in figures
-    r"(?i)\b(?:\d{1,2}(?:st|nd|rd|th)?(?: of)? )?(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
-    r" \d{1,2}(?:st|nd|rd|th)?,? \d{4}\b",  # March 4, 1961
-    r"(?i)\b\d{1,2}(?:st|nd|rd|th)?(?: of)? (?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?,? \d{4}\b",
+_MONTH: Final = r"(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
+_DAY: Final = r"\d{1,2}(?:st|nd|rd|th)?"
+PATTERN: Final = "|".join(
+    (
+        r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)*\b",  # e-mail
+        r"(?:\+?1[-. ]?)?(?:\(\d{3}\)|\b\d{3})[-. ]?\d{3}[-. ]?\d{4}\b",  # phone
+        r"\b\d{3}[-. ]?\d{2}[-. ]?\d{4}\b",  # SSN
+        r"\b(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})\b",  # dates in figures
+        rf"\b{_MONTH} {_DAY},? \d{{4}}\b",  # March 4, 1961
+        rf"\b{_DAY}(?: of)? {_MONTH},? \d{{4}}\b",  # 4th of March 1961
+    )
 )
 """What is taken out of notes whosever it is: e-mail addresses, SSNs, phone numbers and dates (Rust regex)."""
 
 
-def identifiers(*, lower: bool = True) -> list[pl.Expr]:
+def identifiers() -> list[pl.Expr]:
     """One String expression per name in ``SEARCHED`` over an event frame, null where absent or too short.
 
-    Named for the identifier and ``SUFFIX``; lower-cased unless ``lower`` is false.
+    Named for the identifier and ``SUFFIX``, as written in the record less surrounding space.
     """
     raw = {name: pl.col(name) for name in SEARCHED if name != "street"}
     raw["street"] = pl.col("address").str.extract(r"^\s*([^,\n]+)")
-    cleaned = {name: _cleaned(expr, lower=lower) for name, expr in raw.items()}
+    stripped = {name: value.str.strip_chars() for name, value in raw.items()}
     return [
-        pl.when(expr.str.len_chars() >= MIN_CHARS).then(expr).alias(f"{name}{SUFFIX}") for name, expr in cleaned.items()
+        pl.when(value.str.len_chars() >= MIN_CHARS).then(value).alias(f"{name}{SUFFIX}")
+        for name, value in stripped.items()
     ]
-
-
-def _cleaned(value: pl.Expr, *, lower: bool) -> pl.Expr:
-    value = value.str.strip_chars()
-    return value.str.to_lowercase() if lower else value
 
 
 def scrub(text: str, needles: Iterable[str]) -> str:
@@ -67,9 +66,10 @@ def scrub(text: str, needles: Iterable[str]) -> str:
     low = text.lower()
     if len(low) != len(text):
         return REDACTED
-    spans = sorted(span for needle in needles for span in _occurrences(low, needle))
+    spans = [span for needle in needles if needle in low for span in _occurrences(low, needle)]
     if not spans:
         return text
+    spans.sort()
     parts, at = [], 0
     for start, end in spans:
         if start >= at:

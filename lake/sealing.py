@@ -99,7 +99,7 @@ class LakeKey:
     def seal(self, payloads: Sequence[bytes | None], places: Iterable[bytes]) -> list[bytes | None]:
         """Seal each payload: 12-byte nonce, ciphertext, 16-byte tag. A tombstone (``None``) stays ``None``.
 
-        ``places`` gives each payload's own place (see ``place``); it is authenticated with it, so that a sealed
+        ``places`` gives each payload's own place (see ``places``); it is authenticated with it, so that a sealed
         payload which was moved to another row no longer opens.
         """
         nonces = os.urandom(NONCE_BYTES * len(payloads))
@@ -141,10 +141,10 @@ class LakeKey:
         return [from_bytes(blake2b(v.encode(), digest_size=8, key=key).digest(), "little", signed=True) for v in values]
 
 
-def place(topic_id: str, partition: int, offsets: Iterable[int]) -> Iterable[bytes]:
-    """Where a message stands, as bytes to authenticate its payload with."""
-    start = f"{topic_id}:{partition}:".encode()
-    return (start + b"%d" % offset for offset in offsets)
+def places(topic_id: str, partitions: Iterable[int], offsets: Iterable[int]) -> Iterable[bytes]:
+    """Where each message stands, as bytes to authenticate its payload with."""
+    topic = topic_id.encode()
+    return (b"%s:%d:%d" % (topic, partition, offset) for partition, offset in zip(partitions, offsets, strict=True))
 
 
 def _derive(key: bytes, purpose: bytes) -> bytes:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 import polars as pl
-from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake import ColumnProperties, CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
 from filelock import FileLock
 
 from lake.errors import LakeError
@@ -38,7 +38,12 @@ _STATS: Final = {
     "bronze/quarantine": "kafka_partition,kafka_offset,ingested_at",
     "silver/events": "event_time,patient_key,visit_key,kafka_partition,kafka_offset",
 }
-WRITER: Final = WriterProperties(compression="ZSTD", compression_level=1)
+WRITER: Final = WriterProperties(
+    compression="ZSTD",
+    compression_level=1,
+    # What is sealed does not compress, and no two are alike.
+    column_properties={"payload": ColumnProperties(dictionary_enabled=False, statistics_enabled="NONE")},
+)
 
 
 def app_id(topic_id: str, partition: int) -> str:
@@ -96,7 +101,11 @@ class DeltaStore:
 
     def position(self, topic_id: str, partition: int) -> int:
         """Last offset of the partition that this table's snapshot accounts for; -1 for none."""
-        found = self.handle.transaction_version(app_id(topic_id, partition))
+        return self.position_of(app_id(topic_id, partition))
+
+    def position_of(self, app: str) -> int:
+        """``position``, by app id."""
+        found = self.handle.transaction_version(app)
         return -1 if found is None else found
 
     def append(self, frame: pl.DataFrame, positions: Mapping[str, int]) -> None:

@@ -17,7 +17,7 @@ import polars as pl
 from lake.contract import FIELDS
 
 _TEXT: Final = (
-    r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]'
+    r'"(?:[^"\\\x00-\x1f\x{FFFD}]|\\(?:["\\/bfnrt]'
     # \u0000 is left to the careful path (it breaks a rule), and so are surrogates (they come in pairs).
     r"|u(?:[1-9a-cA-CeEfF][0-9a-fA-F]{3}|0[1-9a-fA-F][0-9a-fA-F]{2}|00[1-9a-fA-F][0-9a-fA-F]|000[1-9a-fA-F]"
     r"|[dD][0-7][0-9a-fA-F]{2})))*\""
@@ -32,7 +32,9 @@ def decode(payloads: Sequence[bytes | None]) -> pl.DataFrame:
     ``unknown_fields`` (UInt32, how many fields were not listed: never their names, which a sender chose) and
     ``reasons`` (List[String]; null when it decoded). A payload with reasons has the fields that could be read.
     """
-    plain = _texts(payloads).str.contains(_plain_pattern(_key_order(payloads))).fill_null(value=False)
+    texts = _texts(payloads)
+    # The pattern lets a text end after a comma, as one that was cut off may: hence the second condition.
+    plain = (texts.str.contains(_plain_pattern(_key_order(payloads))) & texts.str.ends_with("}")).fill_null(value=False)
     parsed = _parse_plain(plain, payloads)
     if parsed is None:
         plain = pl.zeros(len(payloads), pl.Boolean, eager=True)
@@ -44,18 +46,12 @@ def decode(payloads: Sequence[bytes | None]) -> pl.DataFrame:
 
 
 def _texts(payloads: Sequence[bytes | None]) -> pl.Series:
-    """The payloads as text, null where they are not UTF-8."""
+    """The payloads as text for the pattern to look at."""
     try:
         return pl.Series(payloads, dtype=pl.Binary).cast(pl.String)
     except pl.exceptions.ComputeError:
-        return pl.Series([_text_or_none(payload) for payload in payloads], dtype=pl.String)
-
-
-def _text_or_none(payload: bytes | None) -> str | None:
-    try:
-        return None if payload is None else payload.decode("utf-8")
-    except UnicodeDecodeError:
-        return None
+        # What cannot be decoded gets a U+FFFD, which the pattern does not let through.
+        return pl.Series([None if p is None else p.decode("utf-8", "replace") for p in payloads], dtype=pl.String)
 
 
 def _parse_plain(plain: pl.Series, payloads: Sequence[bytes | None]) -> pl.DataFrame | None:

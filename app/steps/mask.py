@@ -4,14 +4,14 @@ Masking fails closed twice over: a value that its rule cannot read shows as ``**
 counts as redacted; and a row in whose text an identifier of its own still stands has it taken out there too.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 import polars as pl
 from polars import selectors
 
 from lake.contract import FIELDS, PHI
-from lake.identifiers import PATTERNS, REDACTED, SUFFIX, identifiers, scrub
+from lake.identifiers import PATTERN, REDACTED, SUFFIX, identifiers, scrub
 from lake.policy import Policy, silver_column
 from lake.sealing import LakeKey
 from lake.tables import SILVER
@@ -51,6 +51,7 @@ def mask(events: pl.DataFrame, policy: Policy, key: LakeKey) -> Masked:
     not name are null.
     """
     events = events.with_columns(*_pseudonymised(events, key), _content(events, key))
+    own = events.select("row", *identifiers())
     shown = [_RULES[rule](column, _source(column)).alias(column) for column, rule in policy.columns.items()]
     dropped = [
         pl.lit(None, dtype).alias(column)
@@ -63,12 +64,11 @@ def mask(events: pl.DataFrame, policy: Policy, key: LakeKey) -> Masked:
         "content_hash",
         *shown,
         *dropped,
-        *identifiers(),
         policy=pl.lit(policy.name),
         policy_fingerprint=pl.lit(policy.fingerprint),
         event_date=pl.col("event_time").dt.date(),
     )
-    rows = _without_own_identifiers(_scrub_notes(rows, events)).drop(selectors.ends_with(SUFFIX))
+    rows = _without_own_identifiers(_scrub_notes(rows, events, own), own)
     return Masked(rows, _field_states(events, rows, policy))
 
 
@@ -171,32 +171,26 @@ _RULES: Final[dict[str, Callable[[str, str], pl.Expr]]] = {
 """Rule → the expression that masks an event field; ``scrub`` is finished by ``_scrub_notes``."""
 
 
-def _scrub_notes(rows: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+def _scrub_notes(rows: pl.DataFrame, events: pl.DataFrame, own: pl.DataFrame) -> pl.DataFrame:
     """Take the record's own identifiers, and whatever looks like one, out of its notes.
 
     Identifiers written as in the record go first, all rows at once; Python then handles the rows in which one
     still stands in another case, or a part of the name does.
     """
-    own = events.select("row", "notes", *identifiers(lower=False), parts=_name_parts()).filter(
-        pl.col("notes").is_not_null()
-    )
-    if own.is_empty():
-        return rows
     needles = [c for c in own.columns if c.endswith(SUFFIX)]
-    clean = own
+    noted = own.with_columns(events.select("notes", parts=_name_parts())).filter(pl.col("notes").is_not_null())
     for needle in needles:  # one after the other: nested in one expression, each would be evaluated many times
-        clean = clean.with_columns(_cut_out(pl.col("notes"), pl.col(needle)))
-    for pattern in PATTERNS:
-        clean = clean.with_columns(pl.col("notes").str.replace_all(pattern, REDACTED))
-    clean = clean.with_columns(
-        own=pl.concat_list(*(pl.col(c).str.to_lowercase() for c in needles), "parts").list.drop_nulls()
-    )
-    standing = _any_stands(clean)
-    clean = clean.select("row", "notes", "own")
-    found = clean.filter(standing)
-    mended = pl.Series([scrub(n, own) for n, own in zip(found["notes"].to_list(), found["own"].to_list(), strict=True)])
-    clean = pl.concat([clean.filter(~standing), found.with_columns(notes=mended.cast(pl.String))])
-    return rows.update(clean.select("row", "notes"), on="row", how="left")
+        noted = noted.with_columns(_cut_out(pl.col("notes"), pl.col(needle)))
+    noted = noted.with_columns(pl.col("notes").str.replace_all(PATTERN, REDACTED))
+    standing = _any_stands(noted, needles)
+    clean = noted.select("row", "notes")
+    if standing.any():
+        mended = [
+            (row, scrub(note, [*(part.lower() for part in whole if part), *parts]))
+            for row, note, parts, *whole in noted.filter(standing).select("row", "notes", "parts", *needles).iter_rows()
+        ]
+        clean = pl.concat([clean.filter(~standing), pl.DataFrame(mended, schema=clean.schema, orient="row")])
+    return rows.drop("notes").join(clean, on="row", how="left", maintain_order="left")
 
 
 def _name_parts() -> pl.Expr:
@@ -209,34 +203,35 @@ def _cut_out(text: pl.Expr, needle: pl.Expr) -> pl.Expr:
     return pl.when(held).then(text.str.split(needle).list.join(REDACTED)).otherwise(text)
 
 
-def _any_stands(clean: pl.DataFrame) -> pl.Series:
-    """Rows whose notes still hold one of ``own``, were it only inside a word."""
-    low = clean.select("row", pl.col("notes").str.to_lowercase(), "own").explode("own")
-    held = low.filter(pl.col("notes").str.contains(pl.col("own"), literal=True))["row"]
-    return clean["row"].is_in(held.unique().implode())
+def _any_stands(noted: pl.DataFrame, needles: Sequence[str]) -> pl.Series:
+    """Rows whose notes still hold an identifier or a part of the name, were it only inside a word."""
+    low = noted.select("row", "parts", *needles, low=pl.col("notes").str.to_lowercase())
+    whole = low.select(
+        pl.any_horizontal(
+            pl.col("low").str.contains(pl.col(c).str.to_lowercase(), literal=True).fill_null(value=False)
+            for c in needles
+        )
+    ).to_series()
+    parts = low.select("row", "low", "parts").explode("parts")
+    held = parts.filter(pl.col("low").str.contains(pl.col("parts"), literal=True))["row"].unique()
+    return whole | low["row"].is_in(held.implode())
 
 
-def _without_own_identifiers(rows: pl.DataFrame) -> pl.DataFrame:
+def _without_own_identifiers(rows: pl.DataFrame, own: pl.DataFrame) -> pl.DataFrame:
     """Repair the few rows whose other text still holds one of their own identifiers."""
     text = pl.concat_str([pl.col(c).fill_null("") for c in (*_FREE, *_FORMED)], separator="\n").str.to_lowercase()
-    needles = [c for c in rows.columns if c.endswith(SUFFIX)]
-    suspect = (
-        rows.with_columns(text=text)
-        .select(
-            pl.any_horizontal(
-                pl.col("text").str.contains(pl.col(c), literal=True).fill_null(value=False) for c in needles
-            )
-        )
-        .to_series()
-    )
+    low = own.select(selectors.ends_with(SUFFIX).str.to_lowercase()).with_columns(rows.select(text=text))
+    held = (pl.col("text").str.contains(pl.col(c), literal=True) for c in low.columns if c.endswith(SUFFIX))
+    suspect = low.select(pl.any_horizontal(h.fill_null(value=False) for h in held)).to_series()
     if not suspect.any():
         return rows
-    repaired = [_repair(row, needles) for row in rows.filter(suspect).iter_rows(named=True)]
+    needles = low.filter(suspect).drop("text").rows()
+    found = rows.filter(suspect).iter_rows(named=True)
+    repaired = [_repair(row, [n for n in own if n]) for row, own in zip(found, needles, strict=True)]
     return pl.concat([rows.filter(~suspect), pl.DataFrame(repaired, schema=rows.schema)]).sort("row")
 
 
-def _repair(row: dict[str, object], needles: list[str]) -> dict[str, object]:
-    own = [str(row[c]) for c in needles if row[c] is not None]
+def _repair(row: dict[str, object], own: list[str]) -> dict[str, object]:
     for column in (*_FREE, *_FORMED):
         value = row[column]
         if isinstance(value, str) and (clean := scrub(value, own)) != value:

@@ -1,4 +1,4 @@
-"""A micro-batch: the messages of one Kafka partition that are decided on and landed together."""
+"""A micro-batch: the messages that are decided on and landed together."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -15,15 +15,15 @@ from lake.errors import StepError, WardlakeError
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """Messages of one partition, in offset order, and what the steps made of them so far.
+    """Messages of one topic, by partition and offset, and what the steps made of them so far.
 
-    ``messages``: ``row``, ``kafka_offset``, ``kafka_time`` (null where Kafka had none) and ``ingested_at``.
-    ``sealed`` is the payloads' sealing, under way on another thread. ``seconds`` is time spent per step.
+    ``messages``: ``row`` (UInt32, from 0), ``kafka_partition``, ``kafka_offset``, ``kafka_time`` (null where Kafka
+    had none) and ``ingested_at``. ``payloads`` are in the same order; ``sealed`` is their sealing, under way on
+    another thread. ``seconds`` is time spent per step.
     """
 
     topic: str
     topic_id: str
-    partition: int
     messages: pl.DataFrame
     payloads: list[bytes | None]
     sealed: "Future[list[bytes | None]]"
@@ -33,22 +33,14 @@ class MicroBatch:
     unknown_fields: pl.DataFrame = field(default_factory=pl.DataFrame)
     seconds: dict[str, float] = field(default_factory=dict)
 
-    @property
-    def first_offset(self) -> int:
-        """Offset of the first message."""
-        return int(self.messages["kafka_offset"][0])
-
-    @property
-    def last_offset(self) -> int:
-        """Offset of the last message."""
-        return int(self.messages["kafka_offset"][-1])
+    def last_offsets(self) -> dict[int, int]:
+        """Partition → offset of its last message, in the order of partitions."""
+        return dict(self.messages.group_by("kafka_partition").agg(pl.col("kafka_offset").max()).sort(pl.all()).rows())
 
     def placed(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """``rows`` (by ``row``) with where and when their messages came in, in offset order."""
+        """``rows`` (by ``row``) with where and when their messages came in, in the order of the messages."""
         return self.messages.join(rows, on="row", how="inner", maintain_order="left").with_columns(
-            topic=pl.lit(self.topic),
-            topic_id=pl.lit(self.topic_id),
-            kafka_partition=pl.lit(self.partition, pl.Int32),
+            topic=pl.lit(self.topic), topic_id=pl.lit(self.topic_id)
         )
 
 
@@ -81,7 +73,7 @@ def no_values_in_errors(step: str, batch: MicroBatch) -> Iterator[None]:
         kind = type(error).__name__
     if kind is not None:
         raise StepError(
-            f"the step {step} failed at partition {batch.partition}",
-            got=f"{kind} in offsets {batch.first_offset} to {batch.last_offset}",
+            f"the step {step} failed",
+            got=f"{kind} in a batch that ends at offsets {batch.last_offsets()} by partition",
             next_move="nothing of this batch is lost: start again, and report it if it happens again",
         )

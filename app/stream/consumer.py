@@ -1,20 +1,21 @@
-"""A Quix consumer that hands on micro-batches: one ``Row`` per partition, holding many messages.
+"""A Quix consumer that hands on micro-batches: one ``Row`` that holds many messages of all assigned partitions.
 
-Stock Quix polls one message at a time. This consumer fills a batch with ``consume()`` and gives Quix one row per
-partition; checkpoints, rebalancing and backpressure stay Quix's. It starts each partition where the lake says,
-whatever the group's offsets are (they serve lag monitors), and what it holds and has not handed on is dropped
-when partitions are revoked or lost and when the stream starts again from the lake.
+Stock Quix polls one message at a time. This consumer fills a batch with ``consume()`` and gives it to Quix as one
+row; checkpoints, rebalancing and backpressure stay Quix's. It starts each partition where the lake says, whatever
+the group's offsets are (they serve lag monitors), and what it holds and has not handed on is dropped when
+partitions are revoked or lost and when the stream starts again from the lake.
 
 The overridden methods are held to Quix's own by ``tests/unit/test_quix_contract.py``.
 """
 
 import logging
 import time
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import Any, Final
 
 import polars as pl
@@ -25,13 +26,14 @@ from quixstreams.models import MessageContext, Row, Topic
 from app.stream.batch import MicroBatch
 from app.stream.positions import Positions
 from lake.errors import BrokerError
-from lake.sealing import LakeKey, place
+from lake.sealing import LakeKey, places
 
 logger = logging.getLogger(__name__)
 
 _CHUNK: Final = 10_000
 _MAX_BATCH_BYTES: Final = 64 * 1024 * 1024
 _RETRY_SECONDS: Final = 0.2
+_SECONDS: Final = 5
 _PASSING: Final = {
     # The topic is being created, deleted or recreated, or the broker is away: all of it passes, or is found
     # out when the topic's id is read.
@@ -68,6 +70,7 @@ class MicroBatchConsumer(InternalConsumer):
     def __init__(
         self,
         *args: Any,
+        topic: str,
         positions: Positions,
         key: LakeKey,
         limits: BatchLimits,
@@ -75,13 +78,14 @@ class MicroBatchConsumer(InternalConsumer):
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        self.topic = topic
         self._positions = positions
         self._key = key
         self._limits = limits
         self._now = now
         self._sealer = ThreadPoolExecutor(1, thread_name_prefix="seal")
         self._messages: dict[int, list[Message]] = defaultdict(list)
-        self._rows: deque[Row] = deque()
+        self._other_offsets: dict[int, int] = {}
         self._redo: dict[int, int] = {}
         self._mean_bytes = 1024
         self._restart_needed = False
@@ -89,13 +93,23 @@ class MicroBatchConsumer(InternalConsumer):
     # What Quix calls
 
     def poll_row(self, timeout: float | None = None, buffered: bool = False) -> Row | None:  # noqa: ARG002
-        """The next micro-batch, filling one first where none is held; None when nothing came in time."""
-        if not self._rows:
-            if self._restart_needed:
-                self._try_restart()
-            else:
-                self._fill()
-        return self._rows.popleft() if self._rows else None
+        """The next micro-batch, as one row; None when nothing came in time."""
+        if self._restart_needed:
+            self._try_restart()
+            return None
+        self._gather()
+        if not self._messages or not self._redo_is_whole():
+            return None
+        # The messages were fetched before this look: if the id is still the one that the positions belong to,
+        # they are that topic's. A recreated topic is another stream.
+        if not self._positions.still_same_topic():
+            logger.warning("the topic was recreated or is out of reach: starting again from the lake")
+            self._drop()
+            self._restart_needed = True
+            return None
+        held = dict(sorted(self._messages.items()))
+        self._messages.clear()
+        return self._row(held, self._now())
 
     def subscribe(
         self,
@@ -138,20 +152,32 @@ class MicroBatchConsumer(InternalConsumer):
 
     # What the application asks
 
-    @property
-    def holds_rows(self) -> bool:
-        """Whether rows of the batch in hand are still to be handed on."""
-        return bool(self._rows)
+    def take_other_offsets(self) -> dict[int, int]:
+        """Last offsets of the batch handed on, less the partition that its row names; empty when asked again."""
+        taken, self._other_offsets = self._other_offsets, {}
+        return taken
 
     def lag(self) -> int | None:
-        """Messages of the assigned partitions not yet handed on; None before the assignment or without a broker."""
+        """Messages of the assigned partitions not yet handed on, by the broker's last fetch response.
+
+        Costs no request. None before the assignment and before a partition's first response.
+        """
+        return self._behind(lambda tp: self.get_watermark_offsets(tp, cached=True))
+
+    def caught_up(self) -> bool:
+        """Whether everything the broker has now was handed on; asks the broker."""
+        return self._behind(lambda tp: self.get_watermark_offsets(tp, timeout=_SECONDS)) == 0
+
+    def _behind(self, watermarks: Callable[[TopicPartition], tuple[int, int]]) -> int | None:
         assigned = [] if self._restart_needed else self.assignment()
         if not assigned or self._redo:
             return None
+        behind = 0
         try:
-            behind = 0
             for tp in self.position(assigned):
-                low, high = self.get_watermark_offsets(TopicPartition(tp.topic, tp.partition), timeout=5)
+                low, high = watermarks(TopicPartition(tp.topic, tp.partition))
+                if high < 0:
+                    return None
                 behind += high - (tp.offset if tp.offset >= 0 else low)
         except KafkaException:
             return None
@@ -160,7 +186,7 @@ class MicroBatchConsumer(InternalConsumer):
     # Inside
 
     def _drop(self) -> None:
-        self._rows.clear()
+        self._other_offsets.clear()
         self._messages.clear()
         self._redo.clear()
 
@@ -172,21 +198,6 @@ class MicroBatchConsumer(InternalConsumer):
             logger.warning("cannot start again yet: %s", type(error).__name__)
             time.sleep(_RETRY_SECONDS)
 
-    def _fill(self) -> None:
-        self._gather()
-        if not self._messages or not self._redo_is_whole():
-            return
-        # The messages were fetched before this look: if the id is still the one that the positions belong to,
-        # they are that topic's. A recreated topic is another stream.
-        if not self._positions.still_same_topic():
-            logger.warning("the topic was recreated or is out of reach: starting again from the lake")
-            self._drop()
-            self._restart_needed = True
-            return
-        now = self._now()
-        self._rows.extend(self._row(p, messages, now) for p, messages in sorted(self._messages.items()))
-        self._messages.clear()
-
     def _gather(self) -> None:
         """Add to what is held until the batch is full or its time is over. Rebalances happen in here."""
         deadline = time.monotonic() + self._limits.seconds
@@ -194,27 +205,16 @@ class MicroBatchConsumer(InternalConsumer):
         held_bytes = held * self._mean_bytes
         while held < self._limits.messages and held_bytes < _MAX_BATCH_BYTES:
             chunk = min(_CHUNK, self._limits.messages - held, max(64, _MAX_BATCH_BYTES // (4 * self._mean_bytes)))
-            taken = self._keep(self.consume(chunk, timeout=max(deadline - time.monotonic(), 0)))
-            held, held_bytes = held + len(taken), held_bytes + sum(taken)
+            taken = _without_errors(self.consume(chunk, timeout=max(deadline - time.monotonic(), 0)))
             if taken:
-                self._mean_bytes = max(1, sum(taken) // len(taken))
+                # Fetches come partition by partition: grouping runs of them is cheaper than message by message.
+                for partition, run in groupby(taken, key=Message.partition):
+                    self._messages[partition].extend(run)
+                size = sum(map(len, taken))
+                held, held_bytes = held + len(taken), held_bytes + size
+                self._mean_bytes = max(1, size // len(taken))
             if time.monotonic() >= deadline:
                 break
-
-    def _keep(self, messages: Iterable[Message]) -> list[int]:
-        """Hold good messages by partition; returns their sizes."""
-        sizes = []
-        for message in messages:
-            if (error := message.error()) is None:
-                self._messages[message.partition()].append(message)
-                sizes.append(len(message))
-            elif error.code() not in _PASSING:
-                raise BrokerError(
-                    "the broker refused to go on",
-                    got=error.name(),
-                    next_move="check the broker, then start again",
-                )
-        return sizes
 
     def _redo_is_whole(self) -> bool:
         """Whether what must be landed again has come whole; then cut it there and let the others go on."""
@@ -236,32 +236,41 @@ class MicroBatchConsumer(InternalConsumer):
         self._redo.clear()
         return bool(self._messages)
 
-    def _row(self, partition: int, messages: list[Message], now: datetime) -> Row:
-        topic, topic_id = messages[0].topic(), self._positions.topic_id
-        payloads = [m.value() for m in messages]
-        offsets = [m.offset() for m in messages]
-        places = place(topic_id, partition, offsets)
+    def _row(self, held: dict[int, list[Message]], now: datetime) -> Row:
+        messages = [message for part in held.values() for message in part]
+        partitions = [partition for partition, part in held.items() for _ in part]
+        offsets = list(map(Message.offset, messages))
+        payloads = list(map(Message.value, messages))
+        times = [time if kind else None for kind, time in map(Message.timestamp, messages)]
         frame = pl.DataFrame(
-            {"kafka_offset": offsets, "kafka_time": [_time(m) for m in messages]},
-            schema={"kafka_offset": pl.Int64, "kafka_time": pl.Int64},
+            {"kafka_partition": partitions, "kafka_offset": offsets, "kafka_time": times},
+            schema={"kafka_partition": pl.Int32, "kafka_offset": pl.Int64, "kafka_time": pl.Int64},
         ).select(
             pl.int_range(pl.len(), dtype=pl.UInt32).alias("row"),
+            "kafka_partition",
             "kafka_offset",
             pl.from_epoch("kafka_time", "ms").dt.cast_time_unit("us").dt.replace_time_zone("UTC"),
             ingested_at=pl.lit(now.astimezone(UTC)).cast(pl.Datetime("us", "UTC")),
         )
+        topic_id = self._positions.topic_id
         batch = MicroBatch(
-            topic=topic,
+            topic=self.topic,
             topic_id=topic_id,
-            partition=partition,
-            messages=self._positions.with_recorded_times(partition, frame),
+            messages=self._positions.with_recorded_times(frame),
             payloads=payloads,
-            sealed=self._sealer.submit(self._key.seal, payloads, places),
+            sealed=self._sealer.submit(self._key.seal, payloads, places(topic_id, partitions, offsets)),
         )
-        context = MessageContext(topic=topic, partition=partition, offset=offsets[-1], size=len(messages))
+        self._other_offsets = {partition: part[-1].offset() for partition, part in held.items()}
+        partition, offset = self._other_offsets.popitem()
+        context = MessageContext(topic=self.topic, partition=partition, offset=offset, size=len(messages))
         return Row(value=batch, key=None, timestamp=int(now.timestamp() * 1000), context=context, headers=None)
 
 
-def _time(message: Message) -> int | None:
-    kind, value = message.timestamp()
-    return value if kind else None
+def _without_errors(messages: list[Message]) -> list[Message]:
+    """The messages proper. Raises ``BrokerError`` for an error event that will not pass by itself."""
+    for error in filter(None, map(Message.error, messages)):
+        if error.code() not in _PASSING:
+            raise BrokerError(
+                "the broker refused to go on", got=error.name(), next_move="check the broker, then start again"
+            )
+    return [message for message in messages if message.error() is None]

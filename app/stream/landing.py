@@ -30,7 +30,7 @@ from lake.dedup_index import DedupIndex
 from lake.errors import WardlakeError
 from lake.policy import Policy
 from lake.store import DeltaStore, Lake, app_id
-from lake.tables import BRONZE, INGEST, QUARANTINE, SILVER
+from lake.tables import BRONZE, INGEST, QUARANTINE, SILVER, UTC, Table
 
 Position = tuple[str, int]
 """A Kafka partition: topic id and partition number."""
@@ -83,124 +83,121 @@ class Landing:
         self._expected[topic_id, partition] = self._lake.begun(topic_id, partition)
         return self._lake.landed(topic_id, partition)
 
-    def land(self, batches: Sequence[MicroBatch]) -> list[Landed]:
-        """Land one micro-batch per partition.
+    def land(self, batch: MicroBatch) -> list[Landed]:
+        """Land a micro-batch; returns what it came to, per partition.
 
-        Raises ``PositionMoved`` when another writer moved one of the partitions; nothing of it was written by
-        this call from then on, and starting again from the lake completes it.
+        Raises ``PositionMoved`` when another writer moved one of its partitions, ``StepError`` for any other
+        trouble. Starting again from the lake completes what was not written.
         """
         with self._lake.landing_lock():
             takeover.finish(self._lake)
             self._lake.refresh()
             self._index.sync()
-            self._require_unmoved(batches)
-            with no_values_in_errors("land", batches[0]):
+            last = batch.last_offsets()
+            for partition in last:
+                if self._lake.begun(batch.topic_id, partition) != self._expected.get((batch.topic_id, partition)):
+                    raise _moved(partition)
+            with no_values_in_errors("land", batch):
                 try:
-                    landed = self._commit(batches)
+                    landed = self._commit(batch, {app_id(batch.topic_id, p): offset for p, offset in last.items()})
                 except CommitFailedError:
-                    raise _moved(batches[0]) from None
-        for batch in batches:
-            place = batch.topic_id, batch.partition
-            self._expected[place] = self._lake.begun(*place)
+                    raise _moved(next(iter(last))) from None
+        for partition in last:
+            self._expected[batch.topic_id, partition] = self._lake.begun(batch.topic_id, partition)
         return landed
 
-    def _require_unmoved(self, batches: Sequence[MicroBatch]) -> None:
-        for batch in batches:
-            place = batch.topic_id, batch.partition
-            if self._lake.begun(*place) != self._expected.get(place):
-                raise _moved(batch)
-
-    def _commit(self, batches: Sequence[MicroBatch]) -> list[Landed]:
-        seconds: dict[str, float] = {}
-        stopwatch = perf_counter()
-
-        def lap(step: str) -> None:
-            nonlocal stopwatch
-            seconds[step] = perf_counter() - stopwatch
-            stopwatch = perf_counter()
-
-        last = {app_id(b.topic_id, b.partition): b.last_offset for b in batches}
-        bronze = pl.concat([_bronze_rows(b, self._lake.key.key_id) for b in batches])
-        lap("seal")
+    def _commit(self, batch: MicroBatch, last: Mapping[str, int]) -> list[Landed]:
+        watch = _Stopwatch()
+        bronze = _bronze_rows(batch, self._lake.key.key_id)
+        watch.lap("seal")
         if BRONZE.name in self._lake.stores:  # a rebuild reads Bronze and leaves it as it is
-            self._append(BRONZE.name, trim(self._lake.store(BRONZE), bronze), last)
-        lap("bronze")
-        split = self._deduplicate(batches)
-        lap("deduplicate")
-        quarantine = _quarantine_rows(bronze, batches, split.conflicts)
+            self._append(BRONZE, trim(self._lake.store(BRONZE), bronze), last)
+        watch.lap("bronze")
+        split = self._deduplicate(batch)
+        watch.lap("deduplicate")
+        quarantine = _quarantine_rows(bronze, batch, split.conflicts)
         if not quarantine.is_empty():
-            self._append(QUARANTINE.name, trim(self._lake.store(QUARANTINE), quarantine), last)
-        lap("quarantine")
-        batch_id = uuid.uuid4().hex
-        ingest = self._ingest_rows(batch_id, batches, quarantine, split, seconds)
-        self._append(INGEST.name, ingest, last)
-        lap("ingest")
-        silver = split.fresh
-        self._append(SILVER.name, silver, last)
-        self._index.add(silver)
-        lap("silver")
-        return [_landed(row, {**dict(batches[0].seconds), **seconds}) for row in ingest.iter_rows(named=True)]
+            self._append(QUARANTINE, trim(self._lake.store(QUARANTINE), quarantine), last)
+        watch.lap("quarantine")
+        ingest = self._ingest_rows(batch, quarantine, split, {**batch.seconds, **watch.seconds})
+        self._append(INGEST, ingest, last)
+        watch.lap("ingest")
+        self._append(SILVER, split.fresh, last)
+        self._index.add(split.fresh)
+        watch.lap("silver")
+        return [_landed(row, {**batch.seconds, **watch.seconds}) for row in ingest.iter_rows(named=True)]
 
-    def _append(self, name: str, rows: pl.DataFrame, last: Mapping[str, int]) -> None:
+    def _append(self, table: Table, rows: pl.DataFrame, last: Mapping[str, int]) -> None:
         """Commit trimmed rows and the positions that move; nothing where the table is ahead already."""
-        store = self._lake.stores[name]
-        behind = {app: offset for app, offset in last.items() if _position(store, app) < offset}
+        store = self._lake.store(table)
+        behind = {app: offset for app, offset in last.items() if store.position_of(app) < offset}
         if behind:
             store.append(rows, behind)
 
-    def _deduplicate(self, batches: Sequence[MicroBatch]) -> Deduplicated:
-        rows = pl.concat([b.placed(b.masked.rows.drop("ingested_at")) for b in batches if b.masked is not None])
-        rows = trim(self._lake.store(SILVER), rows)
+    def _deduplicate(self, batch: MicroBatch) -> Deduplicated:
+        rows = trim(self._lake.store(SILVER), silver_rows(batch))
         known = self._index.known(rows["event_date"].unique().to_list())
         return deduplicate(rows, known, self._key)
 
     def _ingest_rows(
-        self,
-        batch_id: str,
-        batches: Sequence[MicroBatch],
-        quarantine: pl.DataFrame,
-        split: Deduplicated,
-        seconds: Mapping[str, float],
+        self, batch: MicroBatch, quarantine: pl.DataFrame, split: Deduplicated, seconds: Mapping[str, float]
     ) -> pl.DataFrame:
+        now, batch_id, books = self._now(), uuid.uuid4().hex, self._lake.store(INGEST)
         rows = []
-        for batch in batches:
-            after = self._lake.store(INGEST).position(batch.topic_id, batch.partition)
-            mine = (pl.col("topic_id") == batch.topic_id) & (pl.col("kafka_partition") == batch.partition)
-            new = mine & (pl.col("kafka_offset") > after)
-            messages = batch.messages.filter(pl.col("kafka_offset") > after)
-            if messages.is_empty():
-                continue
+        for (partition,), messages in (
+            trim(books, batch.placed(batch.messages.select("row")))
+            .partition_by("kafka_partition", as_dict=True)
+            .items()
+        ):
+            new = (pl.col("kafka_partition") == partition) & (pl.col("kafka_offset") >= messages["kafka_offset"].min())
             failed, fresh = quarantine.filter(new), split.fresh.filter(new)
             rows.append(
-                self._account(batch, messages, fresh)
-                | {
+                {
                     "batch_id": batch_id,
+                    "kind": self._kind,
+                    "topic_id": batch.topic_id,
+                    "kafka_partition": partition,
+                    "first_offset": messages["kafka_offset"].min(),
+                    "last_offset": messages["kafka_offset"].max(),
+                    "messages": messages.height,
                     "silver": fresh.height,
                     "quarantined": failed.height,
                     "duplicates": split.duplicates.filter(new).height,
+                    "unknown_fields": batch.unknown_fields.join(messages, on="row", how="semi")["unknown_fields"].sum(),
                     "rules": _rule_counts(failed),
-                    "seconds": [{"step": k, "seconds": v} for k, v in {**batch.seconds, **seconds}.items()],
+                    "fields": field_counts(batch, fresh),
+                    "seconds": [{"step": step, "seconds": spent} for step, spent in seconds.items()],
+                    "policy": self._policy.name,
+                    "policy_fingerprint": self._policy.fingerprint,
+                    "ingested_at": now,
+                    "ingest_date": now.date(),
                 }
             )
         return pl.DataFrame(rows, schema=INGEST.polars_schema)
 
-    def _account(self, batch: MicroBatch, messages: pl.DataFrame, fresh: pl.DataFrame) -> dict[str, object]:
-        now = self._now()
-        states = batch.masked.fields.join(fresh.select("row"), on="row", how="semi") if batch.masked else None
-        return {
-            "kind": self._kind,
-            "topic_id": batch.topic_id,
-            "kafka_partition": batch.partition,
-            "first_offset": messages["kafka_offset"][0],
-            "last_offset": messages["kafka_offset"][-1],
-            "messages": messages.height,
-            "unknown_fields": batch.unknown_fields.join(messages, on="row", how="semi")["unknown_fields"].sum(),
-            "fields": count_fields(states) if states is not None else [],
-            "policy": self._policy.name,
-            "policy_fingerprint": self._policy.fingerprint,
-            "ingested_at": now,
-            "ingest_date": now.date(),
-        }
+
+class _Stopwatch:
+    """Seconds per lap."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._at = perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = perf_counter()
+        self.seconds[name], self._at = now - self._at, now
+
+
+def silver_rows(batch: MicroBatch) -> pl.DataFrame:
+    """The batch's masked rows with their places, in the order of the messages."""
+    if batch.masked is None:
+        raise ValueError("the batch is not masked yet")
+    return batch.placed(batch.masked.rows.drop("ingested_at"))
+
+
+def field_counts(batch: MicroBatch, fresh: pl.DataFrame) -> list[dict[str, object]]:
+    """Counts per PHI field over the rows of the batch that are ``fresh``."""
+    return count_fields(batch.masked.fields.join(fresh, on="row", how="semi")) if batch.masked else []
 
 
 def trim(store: DeltaStore, rows: pl.DataFrame) -> pl.DataFrame:
@@ -213,16 +210,9 @@ def trim(store: DeltaStore, rows: pl.DataFrame) -> pl.DataFrame:
     return kept.filter(pl.col("kafka_offset") > pl.col("position")).drop("position")
 
 
-def _position(store: DeltaStore, app: str) -> int:
-    topic_id, _, partition = app.rpartition(":")
-    return store.position(topic_id, int(partition))
-
-
-def _moved(batch: MicroBatch) -> PositionMoved:
+def _moved(partition: int) -> PositionMoved:
     return PositionMoved(
-        f"partition {batch.partition} was landed by another writer",
-        got=f"offset {batch.first_offset} held here",
-        next_move="starting again from the lake",
+        f"partition {partition} was landed by another writer", next_move="starting again from the lake"
     )
 
 
@@ -234,14 +224,9 @@ def _bronze_rows(batch: MicroBatch, key_id: str) -> pl.DataFrame:
     )
 
 
-def _quarantine_rows(bronze: pl.DataFrame, batches: Sequence[MicroBatch], conflicts: pl.DataFrame) -> pl.DataFrame:
-    failed = [b.placed(b.failures).select("topic_id", "kafka_partition", "kafka_offset", "reasons") for b in batches]
-    failed.append(
-        conflicts.select("topic_id", "kafka_partition", "kafka_offset", reasons=pl.lit([CONFLICT], pl.List(pl.String)))
-    )
-    return bronze.join(pl.concat(failed), on=["topic_id", "kafka_partition", "kafka_offset"], how="inner").with_columns(
-        resolved_at=pl.lit(None, pl.Datetime("us", "UTC"))
-    )
+def _quarantine_rows(bronze: pl.DataFrame, batch: MicroBatch, conflicts: pl.DataFrame) -> pl.DataFrame:
+    broken = pl.concat([batch.failures, conflicts.select("row", reasons=pl.lit([CONFLICT], pl.List(pl.String)))])
+    return bronze.join(broken, on="row", how="inner").with_columns(resolved_at=pl.lit(None, UTC))
 
 
 def _rule_counts(failed: pl.DataFrame) -> list[dict[str, object]]:

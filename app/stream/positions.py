@@ -75,15 +75,15 @@ class Positions:
         except BrokerError:
             return False
 
-    def with_recorded_times(self, partition: int, messages: pl.DataFrame) -> pl.DataFrame:
+    def with_recorded_times(self, messages: pl.DataFrame) -> pl.DataFrame:
         """``messages`` with the ingest time that Bronze recorded, where a cut-short landing got that far.
 
         So that whatever depends on the time of ingest is decided as it was then.
         """
-        recorded = self._recorded.get(partition)
-        if recorded is None:
+        if not self._recorded:
             return messages
-        joined = messages.join(recorded, on="kafka_offset", how="left", maintain_order="left")
+        recorded = pl.concat(self._recorded.values())
+        joined = messages.join(recorded, on=["kafka_partition", "kafka_offset"], how="left", maintain_order="left")
         return joined.with_columns(ingested_at=pl.coalesce("recorded", "ingested_at")).drop("recorded")
 
     def _read_recorded_times(self, partition: int, landed: int) -> pl.DataFrame:
@@ -96,7 +96,7 @@ class Positions:
                 pl.col("kafka_offset") > landed,
             )
         )
-        return rows.select("kafka_offset", recorded="ingested_at").collect()
+        return rows.select("kafka_partition", "kafka_offset", recorded="ingested_at").collect()
 
     def _read_topic_id(self) -> str:
         try:

@@ -61,10 +61,10 @@ class StreamApplication(Application):
         )
 
     def _process_message(self, dataframe_composed: Any) -> None:
-        """Take a whole micro-batch (a row per partition) before Quix looks at its checkpoint."""
+        """Take one micro-batch; Quix notes the offset of its row, this those of its other partitions."""
         super()._process_message(dataframe_composed)  # type: ignore[no-untyped-call]
-        while self.consumer.holds_rows:
-            super()._process_message(dataframe_composed)  # type: ignore[no-untyped-call]
+        for partition, offset in self.consumer.take_other_offsets().items():
+            self._processing_context.store_offset(self.consumer.topic, partition, offset)
         if self._on_idle is not None and not self._run_tracker._message_consumed:
             self._on_idle()
 
@@ -90,7 +90,9 @@ def run_stream(
     limits = BatchLimits(settings.batch_messages, settings.batch_seconds)
 
     def make_consumer(**config: Any) -> MicroBatchConsumer:
-        return MicroBatchConsumer(**config, positions=positions, key=lake.key, limits=limits, now=now)
+        return MicroBatchConsumer(
+            **config, topic=settings.topic, positions=positions, key=lake.key, limits=limits, now=now
+        )
 
     state = TemporaryDirectory(prefix="wardlake-quix-")  # Quix makes this folder; no state is kept in it
     app = StreamApplication(
@@ -111,7 +113,7 @@ def run_stream(
         frame = frame.apply(step)
     frame.sink(LandingSink(landing, lambda landed: on_landed(landed, app.consumer.lag())))
     if until_caught_up:
-        app.when_idle(lambda: app.stop() if app.consumer.lag() == 0 else None)
+        app.when_idle(lambda: app.stop() if app.consumer.caught_up() else None)
     try:
         with state:
             app.run()

@@ -1,4 +1,4 @@
-"""The Quix sink that lands a checkpoint's micro-batches."""
+"""The Quix sink that lands a checkpoint's micro-batch."""
 
 import threading
 from collections.abc import Callable
@@ -35,14 +35,13 @@ class LandingSink(BaseSink):
     def flush(self) -> None:
         """Land what is pending. Raises ``SinkBackpressureError`` when another writer moved a partition."""
         batches, self._pending = self._pending, []
-        if not batches:
-            return
-        with self._one_at_a_time:
-            try:
-                landed = self._landing.land(batches)
-            except PositionMoved:
-                raise SinkBackpressureError(retry_after=0) from None
-        self._on_landed(landed)
+        for batch in batches:
+            with self._one_at_a_time:
+                try:
+                    landed = self._landing.land(batch)
+                except PositionMoved:
+                    raise SinkBackpressureError(retry_after=0) from None
+            self._on_landed(landed)
 
     def on_paused(self) -> None:
         """Drop what is pending."""
