@@ -331,7 +331,9 @@ def drained(blocks: Iterator[Block]) -> int:
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".json", ".ndjson"])
-def test_memory_does_not_grow_with_the_file(tmp_path: Path, suffix: str) -> None:
+def test_memory_does_not_grow_with_the_file(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("producer.lines._BLOCK_MESSAGES", 200)
+
     def peak(number: int) -> int:
         path = tmp_path / f"{number}{suffix}"
         write(path, number)
@@ -342,5 +344,5 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, suffix: str) -> None
         finally:
             tracemalloc.stop()
 
-    # Both are longer than a block of 4,096; the second is 2.5 times the first.
-    assert peak(12_500) < 1.25 * peak(5_000)
+    # The second file is 4 MB longer; two blocks are 0.5 MB.
+    assert peak(4_500) < peak(1_000) + 300_000
