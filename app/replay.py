@@ -103,14 +103,14 @@ def _decided(lake: Lake, policy: Policy, rows: pl.DataFrame) -> list[MicroBatch]
 
 
 def _opened(lake: Lake, rows: pl.DataFrame) -> MicroBatch:
-    topic, topic_id, sealed = rows["topic"][0], rows["topic_id"][0], rows["payload"].to_list()
-    future: Future[list[bytes | None]] = Future()
+    topic, topic_id, sealed = rows["topic"][0], rows["topic_id"][0], rows["payload"]
+    future: Future[pl.Series] = Future()
     future.set_result(sealed)
     return MicroBatch(
         topic=topic,
         topic_id=topic_id,
         messages=rows.select("kafka_partition", "kafka_offset", "kafka_time", "ingested_at").with_row_index("row"),
-        payloads=lake.key.unseal(sealed, places(topic_id, rows["kafka_partition"], rows["kafka_offset"])),
+        payloads=lake.key.unseal(sealed.to_list(), places(topic_id, rows["kafka_partition"], rows["kafka_offset"])),
         sealed=future,
     )
 

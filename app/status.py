@@ -6,9 +6,10 @@ import polars as pl
 from confluent_kafka import KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from app.stream.ends import end_offsets
 from lake.store import Lake
 
-_SECONDS: Final = 5
+_SECONDS: Final = 3
 
 
 def table_states(lake: Lake) -> list[dict[str, object]]:
@@ -28,21 +29,21 @@ def table_states(lake: Lake) -> list[dict[str, object]]:
     return states
 
 
-def lag_by_partition(lake: Lake, admin: AdminClient | None, topic: str) -> list[dict[str, int]] | None:
+def lag_by_partition(lake: Lake, bootstrap: str, topic: str) -> list[dict[str, int]] | None:
     """Per partition: last landed offset, the topic's end and what is between; None without broker or topic."""
-    if admin is None:
-        return None
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
     try:
         described = admin.describe_topics(TopicCollection([topic]), request_timeout=_SECONDS)[topic].result(_SECONDS)
-        partitions = [TopicPartition(topic, p.id) for p in described.partitions]
-        ends = admin.list_offsets({tp: OffsetSpec.latest() for tp in partitions}, request_timeout=_SECONDS)
-        starts = admin.list_offsets({tp: OffsetSpec.earliest() for tp in partitions}, request_timeout=_SECONDS)
-        found = []
-        for tp in partitions:
-            landed = lake.landed(str(described.topic_id), tp.partition)
-            start, end = starts[tp].result(_SECONDS).offset, ends[tp].result(_SECONDS).offset
-            lag = max(end - max(landed + 1, start), 0)
-            found.append({"partition": tp.partition, "landed": landed, "end": end, "lag": lag})
+        partitions = [partition.id for partition in described.partitions]
+        asked = {TopicPartition(topic, partition): OffsetSpec.earliest() for partition in partitions}
+        found = admin.list_offsets(asked, request_timeout=_SECONDS)
+        starts = {tp.partition: future.result(_SECONDS).offset for tp, future in found.items()}
     except (KafkaException, TimeoutError):
         return None
-    return found
+    landed = {partition: lake.landed(str(described.topic_id), partition) for partition in partitions}
+    ends = end_offsets(bootstrap, topic, {p: max(landed[p], starts[p]) for p in partitions})
+    return [
+        {"partition": p, "landed": landed[p], "end": ends[p], "lag": max(ends[p] - max(landed[p] + 1, starts[p]), 0)}
+        for p in partitions
+        if p in ends
+    ]

@@ -85,5 +85,5 @@ REQUIRED: Final = (
 PHI: Final = ("patient_name", "ssn", "phone", "email", "address", "date_of_birth")
 """Direct identifiers whose presence is counted per field: a null or blank one is *missing*."""
 
-MAX_FIELD_CHARS: Final = 64 * 1024
-"""Longest value of any field, in characters; a longer one is a mistake, not a note."""
+MAX_FIELD_BYTES: Final = 64 * 1024
+"""Longest value of any field, in bytes of UTF-8; a longer one is a mistake, not a note."""

@@ -4,8 +4,6 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
 
 from app import settings as configuration
 from app.cli.options import JsonOption, KafkaOption, LakeOption, TopicOption
@@ -41,7 +39,7 @@ def status(
     settings = configuration.load(lake=lake, kafka=kafka, topic=topic)
     opened = open_without_key(settings)
     tables = table_states(opened)
-    lag = lag_by_partition(opened, _admin(settings.bootstrap), settings.topic)
+    lag = lag_by_partition(opened, settings.bootstrap, settings.topic)
     accounting = query.named(settings.lake, "accounting").row(0, named=True)
     last = query.run(settings.lake, "SELECT max(ingested_at) AS last_landed FROM ops.ingest")
     if json:
@@ -67,13 +65,3 @@ def status(
         )
     )
     out.print(f"last landed {last.item().isoformat() if last.item() else 'never'}")
-
-
-def _admin(bootstrap: str) -> AdminClient | None:
-    """An admin client, or None where no broker answers: status is of use without one."""
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-    try:
-        admin.list_topics(timeout=2)
-    except KafkaException:
-        return None
-    return admin

@@ -7,6 +7,7 @@ in which order is the sender's business, so the order of the expression is taken
 """
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import compress
@@ -14,14 +15,15 @@ from typing import Final, cast
 
 import polars as pl
 
-from lake.contract import FIELDS
+from lake.contract import FIELDS, MAX_FIELD_BYTES
 
 _TEXT: Final = (
-    r'"(?:[^"\\\x00-\x1f\x{FFFD}]|\\(?:["\\/bfnrt]'
-    # \u0000 is left to the careful path (it breaks a rule), and so are surrogates (they come in pairs).
-    r"|u(?:[1-9a-cA-CeEfF][0-9a-fA-F]{3}|0[1-9a-fA-F][0-9a-fA-F]{2}|00[1-9a-fA-F][0-9a-fA-F]|000[1-9a-fA-F]"
+    r'"(?:[^"\\\x00-\x1f\x{FFFD}]|\\(?:["\\/nrt]'
+    # Escaped control characters break a rule and escaped surrogates come in pairs: both take the careful path.
+    r"|u(?:[1-9a-cA-CeEfF][0-9a-fA-F]{3}|0[1-9a-fA-F][0-9a-fA-F]{2}|00[2-9a-fA-F][0-9a-fA-F]"
     r"|[dD][0-7][0-9a-fA-F]{2})))*\""
 )
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _SCHEMA: Final = dict.fromkeys(FIELDS, pl.String())
 
 
@@ -34,7 +36,11 @@ def decode(payloads: Sequence[bytes | None]) -> pl.DataFrame:
     """
     texts = _texts(payloads)
     # The pattern lets a text end after a comma, as one that was cut off may: hence the second condition.
-    plain = (texts.str.contains(_plain_pattern(_key_order(payloads))) & texts.str.ends_with("}")).fill_null(value=False)
+    plain = (
+        texts.str.contains(_plain_pattern(_key_order(payloads)))
+        & texts.str.ends_with("}")
+        & (texts.str.len_bytes() <= MAX_FIELD_BYTES)
+    ).fill_null(value=False)
     parsed = _parse_plain(plain, payloads)
     if parsed is None:
         plain = pl.zeros(len(payloads), pl.Boolean, eager=True)
@@ -163,15 +169,27 @@ def _read(pairs: list[tuple[str, object]]) -> tuple[dict[str, str], int, list[st
         if name not in _SCHEMA:
             unknown += 1
         elif isinstance(value, str):
-            if _encodable(value):
+            faults = _text_faults(name, value)
+            wrong += faults
+            if not faults:
                 values[name] = value
-            else:
-                wrong.append(f"{name}_not_unicode")
         elif isinstance(value, _Pairs | list):
             wrong.append(f"{name}_nested")
         elif value is not None:
             wrong.append(f"{name}_not_text")
     return values, unknown, list(dict.fromkeys(wrong))
+
+
+def _text_faults(name: str, value: str) -> list[str]:
+    """The rules that a field's text breaks whatever the field; it is not read then."""
+    faults = []
+    if not _encodable(value):
+        faults.append(f"{name}_not_unicode")
+    elif len(value.encode()) > MAX_FIELD_BYTES:
+        faults.append("field_too_long")
+    if _CONTROL.search(value):
+        faults.append("control_character")
+    return faults
 
 
 def _encodable(value: str) -> bool:

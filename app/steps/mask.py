@@ -4,14 +4,13 @@ Masking fails closed twice over: a value that its rule cannot read shows as ``**
 counts as redacted; and a row in whose text an identifier of its own still stands has it taken out there too.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import polars as pl
-from polars import selectors
 
 from lake.contract import FIELDS, PHI
-from lake.identifiers import PATTERN, REDACTED, SUFFIX, identifiers, scrub
+from lake.identifiers import PATTERN, REDACTED, SEARCHED, SUFFIX, identifiers, scrub
 from lake.policy import Policy, silver_column
 from lake.sealing import LakeKey
 from lake.tables import SILVER
@@ -30,6 +29,12 @@ _FREE: Final = (
     "notes",
 )
 _FORMED: Final = ("patient_name", "ssn", "phone", "email", "address")
+_NEEDLES: Final = [f"{name}{SUFFIX}" for name in SEARCHED]
+_LOW: Final = [f"{needle}_low" for needle in _NEEDLES]
+_LOWERED: Final = [pl.col(needle).str.to_lowercase().alias(low) for needle, low in zip(_NEEDLES, _LOW, strict=True)]
+_HOLDS_ONE: Final = pl.any_horizontal(
+    pl.col("text").str.contains(pl.col(low), literal=True).fill_null(value=False) for low in _LOW
+)
 _STATE_AND_ZIP: Final = r"([A-Z]{2})(?:\s+\d{5}(?:-\d{4})?)?(?:,?\s*(?:USA|US|United States))?\s*$"
 _CITY: Final = r"(\p{L}[\p{L} .'’-]*?)"
 
@@ -51,7 +56,7 @@ def mask(events: pl.DataFrame, policy: Policy, key: LakeKey) -> Masked:
     not name are null.
     """
     events = events.with_columns(*_pseudonymised(events, key), _content(events, key))
-    own = events.select("row", *identifiers())
+    own = events.select("row", *identifiers()).with_columns(_LOWERED)
     shown = [_RULES[rule](column, _source(column)).alias(column) for column, rule in policy.columns.items()]
     dropped = [
         pl.lit(None, dtype).alias(column)
@@ -177,17 +182,16 @@ def _scrub_notes(rows: pl.DataFrame, events: pl.DataFrame, own: pl.DataFrame) ->
     Identifiers written as in the record go first, all rows at once; Python then handles the rows in which one
     still stands in another case, or a part of the name does.
     """
-    needles = [c for c in own.columns if c.endswith(SUFFIX)]
     noted = own.with_columns(events.select("notes", parts=_name_parts())).filter(pl.col("notes").is_not_null())
-    for needle in needles:  # one after the other: nested in one expression, each would be evaluated many times
+    for needle in _NEEDLES:  # one after the other: nested in one expression, each would be evaluated many times
         noted = noted.with_columns(_cut_out(pl.col("notes"), pl.col(needle)))
     noted = noted.with_columns(pl.col("notes").str.replace_all(PATTERN, REDACTED))
-    standing = _any_stands(noted, needles)
+    standing = _any_stands(noted)
     clean = noted.select("row", "notes")
     if standing.any():
         mended = [
-            (row, scrub(note, [*(part.lower() for part in whole if part), *parts]))
-            for row, note, parts, *whole in noted.filter(standing).select("row", "notes", "parts", *needles).iter_rows()
+            (row, scrub(note, [*filter(None, whole), *parts]))
+            for row, note, parts, *whole in noted.filter(standing).select("row", "notes", "parts", *_LOW).iter_rows()
         ]
         clean = pl.concat([clean.filter(~standing), pl.DataFrame(mended, schema=clean.schema, orient="row")])
     return rows.drop("notes").join(clean, on="row", how="left", maintain_order="left")
@@ -203,31 +207,24 @@ def _cut_out(text: pl.Expr, needle: pl.Expr) -> pl.Expr:
     return pl.when(held).then(text.str.split(needle).list.join(REDACTED)).otherwise(text)
 
 
-def _any_stands(noted: pl.DataFrame, needles: Sequence[str]) -> pl.Series:
+def _any_stands(noted: pl.DataFrame) -> pl.Series:
     """Rows whose notes still hold an identifier or a part of the name, were it only inside a word."""
-    low = noted.select("row", "parts", *needles, low=pl.col("notes").str.to_lowercase())
-    whole = low.select(
-        pl.any_horizontal(
-            pl.col("low").str.contains(pl.col(c).str.to_lowercase(), literal=True).fill_null(value=False)
-            for c in needles
-        )
-    ).to_series()
-    parts = low.select("row", "low", "parts").explode("parts")
-    held = parts.filter(pl.col("low").str.contains(pl.col("parts"), literal=True))["row"].unique()
-    return whole | low["row"].is_in(held.implode())
+    low = noted.select("row", "parts", *_LOW, text=pl.col("notes").str.to_lowercase())
+    parts = low.select("row", "text", "parts").explode("parts")
+    held = parts.filter(pl.col("text").str.contains(pl.col("parts"), literal=True))["row"].unique()
+    return low.select(_HOLDS_ONE).to_series() | low["row"].is_in(held.implode())
 
 
 def _without_own_identifiers(rows: pl.DataFrame, own: pl.DataFrame) -> pl.DataFrame:
     """Repair the few rows whose other text still holds one of their own identifiers."""
     text = pl.concat_str([pl.col(c).fill_null("") for c in (*_FREE, *_FORMED)], separator="\n").str.to_lowercase()
-    low = own.select(selectors.ends_with(SUFFIX).str.to_lowercase()).with_columns(rows.select(text=text))
-    held = (pl.col("text").str.contains(pl.col(c), literal=True) for c in low.columns if c.endswith(SUFFIX))
-    suspect = low.select(pl.any_horizontal(h.fill_null(value=False) for h in held)).to_series()
+    low = own.select(_LOW).with_columns(rows.select(text=text))
+    suspect = low.select(_HOLDS_ONE).to_series()
     if not suspect.any():
         return rows
     needles = low.filter(suspect).drop("text").rows()
     found = rows.filter(suspect).iter_rows(named=True)
-    repaired = [_repair(row, [n for n in own if n]) for row, own in zip(found, needles, strict=True)]
+    repaired = [_repair(row, [n for n in whole if n]) for row, whole in zip(found, needles, strict=True)]
     return pl.concat([rows.filter(~suspect), pl.DataFrame(repaired, schema=rows.schema)]).sort("row")
 
 

@@ -6,11 +6,10 @@ from typing import Final
 import dataframely as dy
 import polars as pl
 
-from lake.contract import FIELDS, ICD10_PATTERN, MAX_FIELD_CHARS, VALUE_SETS
+from lake.contract import FIELDS, ICD10_PATTERN, VALUE_SETS
 from lake.tables import UTC
 
 _RFC3339: Final = r"^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:[Zz]|[+-]\d{2}:\d{2})$"
-_CONTROL: Final = r"[\x00-\x08\x0b\x0c\x0e-\x1f]"
 _BLANK: Final = r"^\s*$"
 _SAID_AS: Final = {"nullability": "missing"}
 
@@ -78,19 +77,6 @@ class Event(dy.Schema):
     def disposition_missing(cls) -> pl.Expr:
         """Required on discharge."""
         return (pl.col("event_type") != "discharge") | pl.col("disposition").is_not_null()
-
-    @dy.rule()
-    def control_character(cls) -> pl.Expr:
-        """No control character in any field, but for tab and line ends."""
-        return pl.all_horizontal(~pl.col(_TEXTS).str.contains(_CONTROL))
-
-    @dy.rule()
-    def field_too_long(cls) -> pl.Expr:
-        """No field over 64 Ki bytes of UTF-8."""
-        return pl.all_horizontal(pl.col(_TEXTS).str.len_bytes() <= MAX_FIELD_CHARS)
-
-
-_TEXTS: Final = [name for name in FIELDS if name != "event_time"]
 
 
 def validate(decoded: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -18,15 +18,15 @@ class MicroBatch:
     """Messages of one topic, by partition and offset, and what the steps made of them so far.
 
     ``messages``: ``row`` (UInt32, from 0), ``kafka_partition``, ``kafka_offset``, ``kafka_time`` (null where Kafka
-    had none) and ``ingested_at``. ``payloads`` are in the same order; ``sealed`` is their sealing, under way on
-    another thread. ``seconds`` is time spent per step.
+    had none) and ``ingested_at``. ``payloads`` are in the same order; ``sealed`` (Binary) is their sealing, under
+    way on another thread. ``seconds`` is time spent per step.
     """
 
     topic: str
     topic_id: str
     messages: pl.DataFrame
     payloads: list[bytes | None]
-    sealed: "Future[list[bytes | None]]"
+    sealed: "Future[pl.Series]"
     events: pl.DataFrame = field(default_factory=pl.DataFrame)
     failures: pl.DataFrame = field(default_factory=pl.DataFrame)
     masked: Masked | None = None

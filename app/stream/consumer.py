@@ -11,7 +11,7 @@ The overridden methods are held to Quix's own by ``tests/unit/test_quix_contract
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,13 +19,13 @@ from itertools import groupby
 from typing import Any, Final
 
 import polars as pl
-from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaError, Message, TopicPartition
 from quixstreams.internal_consumer import InternalConsumer
 from quixstreams.models import MessageContext, Row, Topic
 
 from app.stream.batch import MicroBatch
 from app.stream.positions import Positions
-from lake.errors import BrokerError
+from lake.errors import BrokerError, WardlakeError
 from lake.sealing import LakeKey, places
 
 logger = logging.getLogger(__name__)
@@ -33,7 +33,6 @@ logger = logging.getLogger(__name__)
 _CHUNK: Final = 10_000
 _MAX_BATCH_BYTES: Final = 64 * 1024 * 1024
 _RETRY_SECONDS: Final = 0.2
-_SECONDS: Final = 5
 _PASSING: Final = {
     # The topic is being created, deleted or recreated, or the broker is away: all of it passes, or is found
     # out when the topic's id is read.
@@ -86,9 +85,12 @@ class MicroBatchConsumer(InternalConsumer):
         self._sealer = ThreadPoolExecutor(1, thread_name_prefix="seal")
         self._messages: dict[int, list[Message]] = defaultdict(list)
         self._other_offsets: dict[int, int] = {}
+        self._assigned: set[int] = set()
+        self._ended: dict[int, int] = {}
         self._redo: dict[int, int] = {}
         self._mean_bytes = 1024
         self._restart_needed = False
+        self._failure: WardlakeError | None = None
 
     # What Quix calls
 
@@ -123,6 +125,7 @@ class MicroBatchConsumer(InternalConsumer):
         def dropping(callback: Callable[..., None] | None) -> Callable[..., None]:
             def drop_then_call(consumer: Any, partitions: list[TopicPartition]) -> None:
                 self._drop()
+                self._assigned.clear()
                 if callback is not None:
                     callback(consumer, partitions)
 
@@ -131,10 +134,22 @@ class MicroBatchConsumer(InternalConsumer):
         super().subscribe(topics, on_assign=on_assign, on_revoke=dropping(on_revoke), on_lost=dropping(on_lost))
 
     def assign(self, partitions: list[TopicPartition]) -> None:
-        """Assign at the lake's positions. Partitions with nothing to land again wait for those that have."""
+        """Assign at the lake's positions. Partitions with nothing to land again wait for those that have.
+
+        Called within a rebalance, where an error would be lost: what goes wrong is raised by the next poll, or
+        tried again where it is only the broker that does not answer.
+        """
         self._drop()
-        starts = {tp.partition: self._positions.start(self, tp) for tp in partitions}
+        try:
+            starts = {tp.partition: self._positions.start(self, tp) for tp in partitions}
+        except WardlakeError as error:
+            super().assign(partitions)
+            self.pause(partitions)
+            self._restart_needed, self._failure = True, None if isinstance(error, BrokerError) else error
+            return
+        self._restart_needed = False
         super().assign([TopicPartition(tp.topic, tp.partition, starts[tp.partition].offset) for tp in partitions])
+        self._assigned = set(starts)
         self._redo = {p: start.redo_to for p, start in starts.items() if start.redo_to is not None}
         if self._redo:
             self.pause([tp for tp in partitions if tp.partition not in self._redo])
@@ -158,30 +173,26 @@ class MicroBatchConsumer(InternalConsumer):
         return taken
 
     def lag(self) -> int | None:
-        """Messages of the assigned partitions not yet handed on, by the broker's last fetch response.
+        """Messages of the assigned partitions not yet handed on, by the broker's last fetch responses.
 
         Costs no request. None before the assignment and before a partition's first response.
         """
-        return self._behind(lambda tp: self.get_watermark_offsets(tp, cached=True))
+        behind = 0
+        for tp in self.position([] if self._restart_needed else self.assignment()):
+            low, high = self.get_watermark_offsets(TopicPartition(tp.topic, tp.partition), cached=True)
+            if high < 0:
+                return None
+            behind += max(high - (tp.offset if tp.offset >= 0 else low), 0)
+        return behind if self._assigned else None
 
     def caught_up(self) -> bool:
-        """Whether everything the broker has now was handed on; asks the broker."""
-        return self._behind(lambda tp: self.get_watermark_offsets(tp, timeout=_SECONDS)) == 0
-
-    def _behind(self, watermarks: Callable[[TopicPartition], tuple[int, int]]) -> int | None:
-        assigned = [] if self._restart_needed else self.assignment()
-        if not assigned or self._redo:
-            return None
-        behind = 0
-        try:
-            for tp in self.position(assigned):
-                low, high = watermarks(TopicPartition(tp.topic, tp.partition))
-                if high < 0:
-                    return None
-                behind += high - (tp.offset if tp.offset >= 0 else low)
-        except KafkaException:
-            return None
-        return max(behind, 0)
+        """Whether the broker said of every assigned partition that there is no more, and nothing is held."""
+        waiting = self._restart_needed or self._redo or self._messages
+        if waiting or not self._assigned:
+            return False
+        at = {tp.partition: tp.offset for tp in self.position(self.assignment())}
+        # A partition that never had a message has an end and no position yet.
+        return all(p in self._ended and (at[p] < 0 or at[p] >= self._ended[p]) for p in self._assigned & at.keys())
 
     # Inside
 
@@ -189,13 +200,14 @@ class MicroBatchConsumer(InternalConsumer):
         self._other_offsets.clear()
         self._messages.clear()
         self._redo.clear()
+        self._ended.clear()
 
     def _try_restart(self) -> None:
-        try:
-            self.assign(self.assignment())
-            self._restart_needed = False
-        except (BrokerError, KafkaException) as error:
-            logger.warning("cannot start again yet: %s", type(error).__name__)
+        if self._failure is not None:
+            raise self._failure
+        self.assign(self.assignment())
+        if self._restart_needed and self._failure is None:
+            logger.warning("cannot start again yet: the broker does not answer")
             time.sleep(_RETRY_SECONDS)
 
     def _gather(self) -> None:
@@ -203,9 +215,11 @@ class MicroBatchConsumer(InternalConsumer):
         deadline = time.monotonic() + self._limits.seconds
         held = sum(map(len, self._messages.values()))
         held_bytes = held * self._mean_bytes
-        while held < self._limits.messages and held_bytes < _MAX_BATCH_BYTES:
-            chunk = min(_CHUNK, self._limits.messages - held, max(64, _MAX_BATCH_BYTES // (4 * self._mean_bytes)))
-            taken = _without_errors(self.consume(chunk, timeout=max(deadline - time.monotonic(), 0)))
+        # What is landed again is one batch, whatever the limits are by now.
+        while self._redo or (held < self._limits.messages and held_bytes < _MAX_BATCH_BYTES):
+            room = _CHUNK if self._redo else self._limits.messages - held
+            chunk = min(_CHUNK, room, max(64, _MAX_BATCH_BYTES // (4 * self._mean_bytes)))
+            taken = self._without_events(self.consume(chunk, timeout=max(deadline - time.monotonic(), 0)))
             if taken:
                 # Fetches come partition by partition: grouping runs of them is cheaper than message by message.
                 for partition, run in groupby(taken, key=Message.partition):
@@ -215,6 +229,20 @@ class MicroBatchConsumer(InternalConsumer):
                 self._mean_bytes = max(1, size // len(taken))
             if time.monotonic() >= deadline:
                 break
+
+    def _without_events(self, messages: list[Message]) -> list[Message]:
+        """The messages proper. Raises ``BrokerError`` for an error event that will not pass by itself."""
+        good = []
+        for message in messages:
+            if (error := message.error()) is None:
+                good.append(message)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                self._ended[message.partition()] = message.offset()
+            elif error.code() not in _PASSING:
+                raise BrokerError(
+                    "the broker refused to go on", got=error.name(), next_move="check the broker, then start again"
+                )
+        return good
 
     def _redo_is_whole(self) -> bool:
         """Whether what must be landed again has come whole; then cut it there and let the others go on."""
@@ -258,19 +286,12 @@ class MicroBatchConsumer(InternalConsumer):
             topic_id=topic_id,
             messages=self._positions.with_recorded_times(frame),
             payloads=payloads,
-            sealed=self._sealer.submit(self._key.seal, payloads, places(topic_id, partitions, offsets)),
+            sealed=self._sealer.submit(self._sealed, payloads, places(topic_id, partitions, offsets)),
         )
         self._other_offsets = {partition: part[-1].offset() for partition, part in held.items()}
         partition, offset = self._other_offsets.popitem()
         context = MessageContext(topic=self.topic, partition=partition, offset=offset, size=len(messages))
         return Row(value=batch, key=None, timestamp=int(now.timestamp() * 1000), context=context, headers=None)
 
-
-def _without_errors(messages: list[Message]) -> list[Message]:
-    """The messages proper. Raises ``BrokerError`` for an error event that will not pass by itself."""
-    for error in filter(None, map(Message.error, messages)):
-        if error.code() not in _PASSING:
-            raise BrokerError(
-                "the broker refused to go on", got=error.name(), next_move="check the broker, then start again"
-            )
-    return [message for message in messages if message.error() is None]
+    def _sealed(self, payloads: list[bytes | None], where: Iterable[bytes]) -> pl.Series:
+        return pl.Series(self._key.seal(payloads, where), dtype=pl.Binary)

@@ -218,7 +218,7 @@ def _moved(partition: int) -> PositionMoved:
 
 def _bronze_rows(batch: MicroBatch, key_id: str) -> pl.DataFrame:
     return batch.placed(batch.messages.select("row")).with_columns(
-        payload=pl.Series(batch.sealed.result(), dtype=pl.Binary),
+        payload=batch.sealed.result(),
         key_id=pl.lit(key_id),
         ingest_date=pl.col("ingested_at").dt.date(),
     )

@@ -8,6 +8,7 @@ import polars as pl
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from app.stream.ends import end_offsets
 from app.stream.landing import Landing
 from lake.errors import BrokerError, StreamPositionError
 from lake.store import Lake
@@ -32,10 +33,11 @@ class Positions:
     A recreated topic has another id, and so positions of its own: it is a new stream, not a silent skip.
     """
 
-    def __init__(self, lake: Lake, landing: Landing, admin: AdminClient, topic: str) -> None:
+    def __init__(self, lake: Lake, landing: Landing, admin: AdminClient, bootstrap: str, topic: str) -> None:
         self._lake = lake
         self._landing = landing
         self._admin = admin
+        self._bootstrap = bootstrap
         self._topic = topic
         self._recorded: dict[int, pl.DataFrame] = {}
         self.topic_id = ""
@@ -52,8 +54,8 @@ class Positions:
         landed = self._landing.expect(self.topic_id, number)
         begun = self._lake.begun(self.topic_id, number)
         low, high = self._watermarks(consumer, partition)
-        if landed + 1 > high:
-            raise _ahead(self._topic, number, landed, high)
+        if landed + 1 > high and landed + 1 > (end := self._true_end(number, landed, high)):
+            raise _ahead(self._topic, number, landed, end)
         if landed >= 0 and landed + 1 < low:
             logger.warning(
                 "partition %d: %d messages expired at the broker before they were read (offsets %d to %d)",
@@ -110,10 +112,19 @@ class Positions:
                 next_move="check the broker and the topic",
             ) from None
 
+    def _true_end(self, partition: int, landed: int, said: int) -> int:
+        return end_offsets(self._bootstrap, self._topic, {partition: landed}).get(partition, said)
+
     def _watermarks(self, consumer: Any, partition: TopicPartition) -> tuple[int, int]:
-        low, high = consumer.get_watermark_offsets(
-            TopicPartition(partition.topic, partition.partition), timeout=_SECONDS
-        )
+        asked = TopicPartition(partition.topic, partition.partition)
+        try:
+            low, high = consumer.get_watermark_offsets(asked, timeout=_SECONDS)
+        except KafkaException as error:
+            raise BrokerError(
+                f"the offsets of partition {partition.partition} cannot be read",
+                got=error.args[0].name(),
+                next_move="check the broker",
+            ) from None
         return int(low), int(high)
 
 

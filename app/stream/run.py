@@ -8,7 +8,6 @@ from typing import Any, cast
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from quixstreams import Application
-from quixstreams.exceptions import PartitionAssignmentError
 from quixstreams.models import TopicConfig
 
 from app.settings import Settings
@@ -17,7 +16,7 @@ from app.stream.landing import Landed, Landing
 from app.stream.positions import Positions
 from app.stream.sink import LandingSink
 from app.stream.steps import steps
-from lake.errors import BrokerError, WardlakeError
+from lake.errors import BrokerError
 from lake.policy import Policy
 from lake.store import Lake
 
@@ -28,6 +27,8 @@ _CONSUMER_CONFIG = {
     # One batch ahead, not the default 64 MiB per partition: memory stays bounded.
     "queued.max.messages.kbytes": 16 * 1024,
     "fetch.queue.backoff.ms": 5,
+    # Told when a partition has no more for now: what --until-caught-up goes by.
+    "enable.partition.eof": True,
     "log_level": 3,
 }
 PARTITIONS = 4
@@ -86,7 +87,7 @@ def run_stream(
     admin = AdminClient({"bootstrap.servers": settings.bootstrap, "log_level": 0})
     _require_broker(admin, settings.bootstrap)
     landing = Landing(lake, policy, settings.dedup_key, now)
-    positions = Positions(lake, landing, admin, settings.topic)
+    positions = Positions(lake, landing, admin, settings.bootstrap, settings.topic)
     limits = BatchLimits(settings.batch_messages, settings.batch_seconds)
 
     def make_consumer(**config: Any) -> MicroBatchConsumer:
@@ -114,14 +115,8 @@ def run_stream(
     frame.sink(LandingSink(landing, lambda landed: on_landed(landed, app.consumer.lag())))
     if until_caught_up:
         app.when_idle(lambda: app.stop() if app.consumer.caught_up() else None)
-    try:
-        with state:
-            app.run()
-    except PartitionAssignmentError as error:
-        cause = error.__cause__ or error.__context__
-        if isinstance(cause, WardlakeError):
-            raise cause from None
-        raise
+    with state:
+        app.run()
 
 
 def _require_broker(admin: AdminClient, bootstrap: str) -> None:
