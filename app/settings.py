@@ -99,7 +99,7 @@ class Settings(BaseSettings):
     key_file: Path | None = None
     dedup_key: Annotated[tuple[str, ...], NoDecode] = DEDUP_REQUIRED
     timezone: str = "UTC"
-    batch_messages: int = Field(default=50_000, ge=1, le=500_000)
+    batch_messages: int = Field(default=20_000, ge=1, le=500_000)
     batch_seconds: float = Field(default=0.5, ge=0.05, le=60)
 
     @property

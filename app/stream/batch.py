@@ -19,7 +19,8 @@ class MicroBatch:
 
     ``messages``: ``row`` (UInt32, from 0), ``kafka_partition``, ``kafka_offset``, ``kafka_time`` (null where Kafka
     had none) and ``ingested_at``. ``payloads`` are in the same order; ``sealed`` (Binary) is their sealing, under
-    way on another thread. ``seconds`` is time spent per step.
+    way on another thread. ``at_once`` says that it is to have landed when its flush returns.
+    ``seconds`` is time spent per step.
     """
 
     topic: str
@@ -27,6 +28,7 @@ class MicroBatch:
     messages: pl.DataFrame
     payloads: list[bytes | None]
     sealed: "Future[pl.Series]"
+    at_once: bool = True
     events: pl.DataFrame = field(default_factory=pl.DataFrame)
     failures: pl.DataFrame = field(default_factory=pl.DataFrame)
     masked: Masked | None = None

@@ -19,11 +19,12 @@ from itertools import groupby
 from typing import Any, Final
 
 import polars as pl
-from confluent_kafka import KafkaError, Message, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 from quixstreams.internal_consumer import InternalConsumer
 from quixstreams.models import MessageContext, Row, Topic
 
 from app.stream.batch import MicroBatch
+from app.stream.landing import PositionMoved
 from app.stream.positions import Positions
 from lake.errors import BrokerError, WardlakeError
 from lake.sealing import LakeKey, places
@@ -74,6 +75,7 @@ class MicroBatchConsumer(InternalConsumer):
         key: LakeKey,
         limits: BatchLimits,
         now: Callable[[], datetime],
+        settle: Callable[[], None],
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -82,9 +84,12 @@ class MicroBatchConsumer(InternalConsumer):
         self._key = key
         self._limits = limits
         self._now = now
+        self._settle = settle
         self._sealer = ThreadPoolExecutor(1, thread_name_prefix="seal")
         self._messages: dict[int, list[Message]] = defaultdict(list)
-        self._other_offsets: dict[int, int] = {}
+        self._handed_on: dict[int, int] = {}
+        self._landed: dict[int, int] = {}
+        self.last_lag: int | None = None
         self._assigned: set[int] = set()
         self._ended: dict[int, int] = {}
         self._redo: dict[int, int] = {}
@@ -96,6 +101,7 @@ class MicroBatchConsumer(InternalConsumer):
 
     def poll_row(self, timeout: float | None = None, buffered: bool = False) -> Row | None:  # noqa: ARG002
         """The next micro-batch, as one row; None when nothing came in time."""
+        self.raise_failure()
         if self._restart_needed:
             self._try_restart()
             return None
@@ -124,8 +130,7 @@ class MicroBatchConsumer(InternalConsumer):
 
         def dropping(callback: Callable[..., None] | None) -> Callable[..., None]:
             def drop_then_call(consumer: Any, partitions: list[TopicPartition]) -> None:
-                self._drop()
-                self._assigned.clear()
+                self._let_go()
                 if callback is not None:
                     callback(consumer, partitions)
 
@@ -139,7 +144,7 @@ class MicroBatchConsumer(InternalConsumer):
         Called within a rebalance, where an error would be lost: what goes wrong is raised by the next poll, or
         tried again where it is only the broker that does not answer.
         """
-        self._drop()
+        self._let_go()
         try:
             starts = {tp.partition: self._positions.start(self, tp) for tp in partitions}
         except WardlakeError as error:
@@ -167,10 +172,25 @@ class MicroBatchConsumer(InternalConsumer):
 
     # What the application asks
 
-    def take_other_offsets(self) -> dict[int, int]:
-        """Last offsets of the batch handed on, less the partition that its row names; empty when asked again."""
-        taken, self._other_offsets = self._other_offsets, {}
+    def take_landed(self) -> dict[int, int]:
+        """Partition → last offset of what has landed by the time the row in hand is flushed; empty if asked again."""
+        taken, self._landed = self._landed, {}
         return taken
+
+    def settle(self) -> None:
+        """Wait for the landing under way, and tell Kafka how far it got. Raises what the landing raised."""
+        handed_on, self._handed_on = self._handed_on, {}
+        self._settle()
+        if handed_on:
+            self.commit(
+                offsets=[TopicPartition(self.topic, p, offset + 1) for p, offset in handed_on.items()],
+                asynchronous=True,
+            )
+
+    def raise_failure(self) -> None:
+        """Raise what went wrong where it could not be raised: within a rebalance, or while closing."""
+        if self._failure is not None:
+            raise self._failure
 
     def lag(self) -> int | None:
         """Messages of the assigned partitions not yet handed on, by the broker's last fetch responses.
@@ -196,15 +216,27 @@ class MicroBatchConsumer(InternalConsumer):
 
     # Inside
 
+    def _let_go(self) -> None:
+        """Finish what is being landed and drop the rest; what goes wrong is raised by the next poll."""
+        try:
+            self.settle()
+        except PositionMoved:
+            self._restart_needed = True
+        except WardlakeError as error:
+            self._failure = error
+        except KafkaException as error:
+            logger.warning("offsets were not committed: %s; the lake knows them", error.args[0].name())
+        self._drop()
+        self._assigned.clear()
+
     def _drop(self) -> None:
-        self._other_offsets.clear()
+        self._handed_on.clear()
+        self._landed.clear()
         self._messages.clear()
         self._redo.clear()
         self._ended.clear()
 
     def _try_restart(self) -> None:
-        if self._failure is not None:
-            raise self._failure
         self.assign(self.assignment())
         if self._restart_needed and self._failure is None:
             logger.warning("cannot start again yet: the broker does not answer")
@@ -280,16 +312,22 @@ class MicroBatchConsumer(InternalConsumer):
             pl.from_epoch("kafka_time", "ms").dt.cast_time_unit("us").dt.replace_time_zone("UTC"),
             ingested_at=pl.lit(now.astimezone(UTC)).cast(pl.Datetime("us", "UTC")),
         )
+        # Quix commits the offset that a row bears once the row is flushed, and a flush only waits for the landing
+        # before its own: so a row bears that one's offsets. With none under way it lands at once and bears its own.
+        mine = {partition: part[-1].offset() for partition, part in held.items()}
+        at_once = not self._handed_on
+        self._landed, self._handed_on = dict(self._handed_on or mine), mine
+        partition, offset = self._landed.popitem()
         topic_id = self._positions.topic_id
         batch = MicroBatch(
             topic=self.topic,
             topic_id=topic_id,
+            at_once=at_once,
             messages=self._positions.with_recorded_times(frame),
             payloads=payloads,
             sealed=self._sealer.submit(self._sealed, payloads, places(topic_id, partitions, offsets)),
         )
-        self._other_offsets = {partition: part[-1].offset() for partition, part in held.items()}
-        partition, offset = self._other_offsets.popitem()
+        self.last_lag = self.lag()
         context = MessageContext(topic=self.topic, partition=partition, offset=offset, size=len(messages))
         return Row(value=batch, key=None, timestamp=int(now.timestamp() * 1000), context=context, headers=None)
 

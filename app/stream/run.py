@@ -1,6 +1,7 @@
 """The Quix application: decode → validate → mask → (sink) deduplicate → land, one checkpoint per micro-batch."""
 
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from tempfile import TemporaryDirectory
 from typing import Any, cast
@@ -12,7 +13,7 @@ from quixstreams.models import TopicConfig
 
 from app.settings import Settings
 from app.stream.consumer import BatchLimits, MicroBatchConsumer
-from app.stream.landing import Landed, Landing
+from app.stream.landing import Landed, Landing, PositionMoved
 from app.stream.positions import Positions
 from app.stream.sink import LandingSink
 from app.stream.steps import steps
@@ -39,11 +40,11 @@ class StreamApplication(Application):
 
     def __init__(self, *args: Any, make_consumer: Callable[..., MicroBatchConsumer], **kwargs: Any) -> None:
         self._make_consumer = make_consumer
-        self._on_idle: Callable[[], None] | None = None
+        self._on_idle: Callable[[], None] = lambda: None
         super().__init__(*args, **kwargs)
 
     def when_idle(self, call: Callable[[], None]) -> None:
-        """Have ``call`` made whenever a poll brought nothing."""
+        """Have ``call`` made whenever a poll brought nothing and all that was handed on has landed."""
         self._on_idle = call
 
     @property
@@ -62,11 +63,19 @@ class StreamApplication(Application):
         )
 
     def _process_message(self, dataframe_composed: Any) -> None:
-        """Take one micro-batch; Quix notes the offset of its row, this those of its other partitions."""
+        """Take one micro-batch; Quix notes the offset that its row bears, this those of the other partitions."""
         super()._process_message(dataframe_composed)  # type: ignore[no-untyped-call]
-        for partition, offset in self.consumer.take_other_offsets().items():
+        for partition, offset in self.consumer.take_landed().items():
             self._processing_context.store_offset(self.consumer.topic, partition, offset)
-        if self._on_idle is not None and not self._run_tracker._message_consumed:
+        if not self._run_tracker._message_consumed:
+            self._settle()
+
+    def _settle(self) -> None:
+        try:
+            self.consumer.settle()
+        except PositionMoved:
+            self.consumer.trigger_backpressure({}, 0)
+        else:
             self._on_idle()
 
 
@@ -90,9 +99,17 @@ def run_stream(
     positions = Positions(lake, landing, admin, settings.bootstrap, settings.topic)
     limits = BatchLimits(settings.batch_messages, settings.batch_seconds)
 
+    sink = LandingSink(landing, lambda landed: on_landed(landed, app.consumer.last_lag))
+
     def make_consumer(**config: Any) -> MicroBatchConsumer:
         return MicroBatchConsumer(
-            **config, topic=settings.topic, positions=positions, key=lake.key, limits=limits, now=now
+            **config,
+            topic=settings.topic,
+            positions=positions,
+            key=lake.key,
+            limits=limits,
+            now=now,
+            settle=sink.settle,
         )
 
     state = TemporaryDirectory(prefix="wardlake-quix-")  # Quix makes this folder; no state is kept in it
@@ -112,11 +129,12 @@ def run_stream(
     frame = app.dataframe(topic)
     for step in steps(policy, lake.key):
         frame = frame.apply(step)
-    frame.sink(LandingSink(landing, lambda landed: on_landed(landed, app.consumer.lag())))
+    frame.sink(sink)
     if until_caught_up:
         app.when_idle(lambda: app.stop() if app.consumer.caught_up() else None)
-    with state:
+    with state, closing(sink):
         app.run()
+    app.consumer.raise_failure()
 
 
 def _require_broker(admin: AdminClient, bootstrap: str) -> None:

@@ -1,0 +1,82 @@
+"""What landing a small batch costs after many: it must not grow with the number of batches.
+
+Lands batches of simulated events in-process, without Kafka, so that only the lake's own cost is in the figure.
+"""
+
+import statistics
+import tempfile
+import time
+from concurrent.futures import Future
+from datetime import UTC, datetime, timedelta
+from functools import reduce
+from pathlib import Path
+
+import polars as pl
+
+from app.stream.batch import MicroBatch
+from app.stream.landing import Landing
+from app.stream.steps import steps
+from lake import policy, store
+from lake.sealing import LakeKey, places
+from producer.simulator import Simulator, SimulatorSettings
+from tests.bench.measure import console, print_table
+
+_MESSAGES = 20
+_WINDOW = 500
+
+
+def run(batches: int) -> None:
+    """Land ``batches`` batches of 20 messages and print the median cost by window, and last over first."""
+    window = min(_WINDOW, max(batches // 10, 1))
+    costs: list[float] = []
+    with tempfile.TemporaryDirectory() as scratch:
+        lake = store.create(Path(scratch) / "lake", LakeKey(bytes(32)))
+        rules = policy.load("display")
+        work = steps(rules, lake.key)
+        landing = Landing(lake, rules, ("patient_id", "event_time"), lambda: datetime.now(UTC))
+        landing.expect("bench", 0)
+        for number, payloads in enumerate(_batches(batches)):
+            batch = reduce(lambda made, step: step(made), work, _micro_batch(lake.key, number, payloads))
+            start = time.perf_counter()
+            landing.land(batch)
+            costs.append(time.perf_counter() - start)
+            if number % 1000 == 999:
+                console.print(
+                    f"{number + 1:,} batches, last 1,000: {statistics.median(costs[-1000:]) * 1e3:.1f} ms median"
+                )
+    early, late = costs[window : 2 * window] or costs, costs[-window:]
+    print_table(
+        f"landing a batch of {_MESSAGES} messages, {batches:,} batches",
+        ["window", "median ms", "mean ms"],
+        [
+            [name, f"{statistics.median(part) * 1e3:.1f}", f"{statistics.fmean(part) * 1e3:.1f}"]
+            for name, part in (("start", early), ("end", late))
+        ],
+    )
+    ratio = statistics.fmean(late) / statistics.fmean(early)
+    console.print(f"end / start = {ratio:.2f}, mean of {window} batches, compactions included (aim: 1.3 at most)")
+
+
+def _batches(count: int) -> list[list[bytes]]:
+    settings = SimulatorSettings(events=count * _MESSAGES, days=60)
+    values = [value for block in Simulator(settings).blocks() for value in block.values]
+    return [values[at : at + _MESSAGES] for at in range(0, len(values), _MESSAGES)]
+
+
+def _micro_batch(key: LakeKey, number: int, payloads: list[bytes]) -> MicroBatch:
+    offsets = range(number * _MESSAGES, number * _MESSAGES + len(payloads))
+    now = datetime.now(UTC) - timedelta(seconds=1)
+    messages = pl.DataFrame({"kafka_offset": offsets}, schema={"kafka_offset": pl.Int64}).select(
+        pl.int_range(pl.len(), dtype=pl.UInt32).alias("row"),
+        pl.lit(0, pl.Int32).alias("kafka_partition"),
+        "kafka_offset",
+        kafka_time=pl.lit(now).cast(pl.Datetime("us", "UTC")),
+        ingested_at=pl.lit(now).cast(pl.Datetime("us", "UTC")),
+    )
+    sealed: Future[pl.Series] = Future()
+    sealed.set_result(pl.Series(key.seal(payloads, places("bench", [0] * len(payloads), offsets)), dtype=pl.Binary))
+    return MicroBatch("healthcare.data", "bench", messages, list(payloads), sealed)
+
+
+if __name__ == "__main__":
+    run(2_000)

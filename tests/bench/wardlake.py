@@ -1,0 +1,31 @@
+"""Contender: the stream as it is, sealing included."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from app import settings as configuration
+from app.stream.run import run_stream
+from lake import policy, store
+from lake.sealing import LakeKey
+from tests.bench.measure import clocked, report
+
+
+def main(bootstrap: str, events: str, out: str) -> None:
+    """Stream until caught up."""
+    landings, note = clocked()
+    with tempfile.TemporaryDirectory() as scratch:
+        settings = configuration.load(kafka=bootstrap, data=scratch)
+        lake = store.create(Path(scratch) / "lake", LakeKey(bytes(32)))
+        run_stream(
+            settings,
+            lake,
+            policy.load("display"),
+            until_caught_up=True,
+            on_landed=lambda landed, _: note(sum(batch.messages for batch in landed)),
+        )
+        report(out, int(events), landings)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:4])
