@@ -52,12 +52,8 @@ def decode(payloads: Sequence[bytes | None]) -> pl.DataFrame:
 
 
 def _texts(payloads: Sequence[bytes | None]) -> pl.Series:
-    """The payloads as text for the pattern to look at."""
-    try:
-        return pl.Series(payloads, dtype=pl.Binary).cast(pl.String)
-    except pl.exceptions.ComputeError:
-        # What cannot be decoded gets a U+FFFD, which the pattern does not let through.
-        return pl.Series([None if p is None else p.decode("utf-8", "replace") for p in payloads], dtype=pl.String)
+    """The payloads as text; what is not UTF-8 gets a U+FFFD, which the pattern does not let through."""
+    return pl.Series([None if p is None else p.decode("utf-8", "replace") for p in payloads], dtype=pl.String)
 
 
 def _parse_plain(plain: pl.Series, payloads: Sequence[bytes | None]) -> pl.DataFrame | None:

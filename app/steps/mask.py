@@ -35,6 +35,7 @@ _LOWERED: Final = [pl.col(needle).str.to_lowercase().alias(low) for needle, low 
 _HOLDS_ONE: Final = pl.any_horizontal(
     pl.col("text").str.contains(pl.col(low), literal=True).fill_null(value=False) for low in _LOW
 )
+_NAME_PART: Final = r"[\p{L}\p{M}'’-]{2,}"
 _STATE_AND_ZIP: Final = r"([A-Z]{2})(?:\s+\d{5}(?:-\d{4})?)?(?:,?\s*(?:USA|US|United States))?\s*$"
 _CITY: Final = r"(\p{L}[\p{L} .'’-]*?)"
 
@@ -182,9 +183,13 @@ def _scrub_notes(rows: pl.DataFrame, events: pl.DataFrame, own: pl.DataFrame) ->
     Identifiers written as in the record go first, all rows at once; Python then handles the rows in which one
     still stands in another case, or a part of the name does.
     """
-    noted = own.with_columns(events.select("notes", parts=_name_parts())).filter(pl.col("notes").is_not_null())
+    names = events.select("notes", parts=pl.col("patient_name").str.extract_all(_NAME_PART).fill_null([]))
+    noted = own.with_columns(names).filter(pl.col("notes").is_not_null())
     for needle in _NEEDLES:  # one after the other: nested in one expression, each would be evaluated many times
-        noted = noted.with_columns(_cut_out(pl.col("notes"), pl.col(needle)))
+        noted = noted.with_columns(_cut_out(pl.col(needle)))
+    for part in (pl.col("parts").list.first(), pl.col("parts").list.last()):
+        noted = noted.with_columns(_cut_out(" " + part + " ", f" {REDACTED} "))
+    noted = noted.with_columns(pl.col("parts").list.eval(pl.element().str.to_lowercase()))
     noted = noted.with_columns(pl.col("notes").str.replace_all(PATTERN, REDACTED))
     standing = _any_stands(noted)
     clean = noted.select("row", "notes")
@@ -197,14 +202,11 @@ def _scrub_notes(rows: pl.DataFrame, events: pl.DataFrame, own: pl.DataFrame) ->
     return rows.drop("notes").join(clean, on="row", how="left", maintain_order="left")
 
 
-def _name_parts() -> pl.Expr:
-    return pl.col("patient_name").str.to_lowercase().str.extract_all(r"[\p{L}\p{M}'’-]{2,}").fill_null([])
-
-
-def _cut_out(text: pl.Expr, needle: pl.Expr) -> pl.Expr:
-    """``text`` without ``needle``, which may differ by row (as a pattern of ``replace_all`` may not)."""
+def _cut_out(needle: pl.Expr, instead: str = REDACTED) -> pl.Expr:
+    """Notes without ``needle``, which may differ by row (as a pattern of ``replace_all`` may not)."""
+    text = pl.col("notes")
     held = text.str.contains(needle, literal=True)
-    return pl.when(held).then(text.str.split(needle).list.join(REDACTED)).otherwise(text)
+    return pl.when(held).then(text.str.split(needle).list.join(instead)).otherwise(text)
 
 
 def _any_stands(noted: pl.DataFrame) -> pl.Series:
