@@ -1,7 +1,11 @@
 """Opening the lake that the settings name, with the key that they name."""
 
+from datetime import UTC, datetime
+
 from app.settings import Settings
-from lake import store, takeover
+from app.stream.landing import Landing
+from lake import policy as policies
+from lake import store
 from lake.errors import UsageError
 from lake.sealing import LakeKey
 from lake.store import Lake
@@ -13,13 +17,13 @@ def open_or_create(settings: Settings, *, demo: bool = False) -> Lake:
     Raises ``LakeError`` or ``UsageError`` when the path, the format or the key does not fit.
     """
     key = read_key(settings, make=not store.exists(settings.lake))
-    return _whole(store.create(settings.lake, key, demo=demo))
+    return _whole(store.create(settings.lake, key, demo=demo), settings)
 
 
 def open_with_key(settings: Settings) -> Lake:
     """Open an existing lake with its key. Raises as ``open_or_create`` does, and where there is no lake."""
     store.open_lake(settings.lake)
-    return _whole(store.open_lake(settings.lake, read_key(settings)))
+    return _whole(store.open_lake(settings.lake, read_key(settings)), settings)
 
 
 def open_without_key(settings: Settings) -> Lake:
@@ -27,11 +31,11 @@ def open_without_key(settings: Settings) -> Lake:
     return store.open_lake(settings.lake)
 
 
-def _whole(lake: Lake) -> Lake:
-    """Carry through a takeover that a crash cut short."""
-    if takeover.pending(lake.root):
-        with lake.landing_lock():
-            takeover.finish(lake)
+def _whole(lake: Lake, settings: Settings) -> Lake:
+    """Carry through what a crash cut short: a takeover, a landing."""
+    policy = policies.load(settings.policy)
+    with lake.landing_lock():
+        Landing(lake, policy, settings.dedup_key, lambda: datetime.now(UTC)).make_whole()
     return lake
 
 

@@ -2,22 +2,19 @@
 
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
-from functools import reduce
 from typing import Final
 
 import polars as pl
 
 from app.steps.deduplicate import Deduplicated, deduplicate, key_columns
 from app.stream.batch import MicroBatch
-from app.stream.landing import Landed, Landing, field_counts, silver_rows
-from app.stream.steps import steps
+from app.stream.landing import Landed, Landing, decided, field_counts, silver_rows
 from lake import takeover
 from lake.dedup_index import DedupIndex
+from lake.errors import StreamPositionError
 from lake.policy import Policy
-from lake.sealing import places
 from lake.store import Lake
 from lake.tables import BRONZE, INGEST, PLACE, QUARANTINE, SILVER, UTC
 
@@ -43,22 +40,28 @@ def replay(
 ) -> Replayed:
     """Rebuild Silver, the quarantine and ``ops/ingest`` from Bronze with ``policy``; Bronze stays as it is.
 
-    Messages are decided in the order they came in. The new tables are built beside and taken over at the end:
-    until then, and after a crash before then, the old ones stand. The stream waits meanwhile.
+    Messages are decided partition by partition, in the order of their offsets. The new tables are built beside and
+    taken over at the end: until then, and after a crash before then, the old ones stand. The stream waits meanwhile.
     """
     with lake.landing_lock():
-        takeover.finish(lake)
-        lake.refresh()
+        Landing(lake, policy, dedup_key, now).make_whole()
         beside = takeover.begin(lake, (QUARANTINE, INGEST, SILVER))
         landing = Landing(beside, policy, dedup_key, now, kind="replay")
         total = int(lake.store(BRONZE).scan().select(pl.len()).collect().item())
         landed: list[Landed] = []
-        for rows in _in_order_of_arrival(lake):
-            for batch in _decided(lake, policy, rows):
+        for rows in _in_order(lake):
+            for batch in decided(lake, policy, rows):
                 for partition in batch.last_offsets():
                     landing.expect(batch.topic_id, partition)
                 landed += landing.land(batch)
             progress(sum(batch.messages for batch in landed), total)
+        if (counted := sum(batch.messages for batch in landed)) != total:
+            raise StreamPositionError(
+                "the replay does not account for every message",
+                got=f"{counted} of {total}",
+                expected="all that Bronze holds",
+                next_move="the old tables stand; please report it",
+            )
         takeover.commit(lake, {t.name: "overwrite" for t in (SILVER, QUARANTINE, INGEST)})
     return _total(landed)
 
@@ -69,10 +72,9 @@ def replay_quarantine(lake: Lake, policy: Policy, dedup_key: Sequence[str], now:
     All of it becomes visible at once or, after a crash, not at all. Returns what the retried messages came to.
     """
     with lake.landing_lock():
-        takeover.finish(lake)
-        lake.refresh()
+        Landing(lake, policy, dedup_key, now).make_whole()
         held = lake.store(QUARANTINE).scan().collect()
-        batches = _decided(lake, policy, held.filter(pl.col("resolved_at").is_null()))
+        batches = decided(lake, policy, held.filter(pl.col("resolved_at").is_null()))
         if not batches:
             return Replayed(0, 0, 0, 0)
         rows = pl.concat([silver_rows(batch) for batch in batches])
@@ -92,40 +94,24 @@ def replay_quarantine(lake: Lake, policy: Policy, dedup_key: Sequence[str], now:
     return Replayed(tried, taken, tried - taken - known, known)
 
 
-def _decided(lake: Lake, policy: Policy, rows: pl.DataFrame) -> list[MicroBatch]:
-    """Sealed rows as micro-batches, one per topic, taken through the stream's own steps."""
-    work = steps(policy, lake.key)
-    ordered = rows.sort("topic_id", "kafka_partition", "kafka_offset")
-    return [
-        reduce(lambda batch, step: step(batch), work, _opened(lake, part))
-        for part in ordered.partition_by("topic_id", maintain_order=True)
-    ]
-
-
-def _opened(lake: Lake, rows: pl.DataFrame) -> MicroBatch:
-    topic, topic_id, sealed = rows["topic"][0], rows["topic_id"][0], rows["payload"]
-    future: Future[pl.Series] = Future()
-    future.set_result(sealed)
-    return MicroBatch(
-        topic=topic,
-        topic_id=topic_id,
-        messages=rows.select("kafka_partition", "kafka_offset", "kafka_time", "ingested_at").with_row_index("row"),
-        payloads=lake.key.unseal(sealed.to_list(), places(topic_id, rows["kafka_partition"], rows["kafka_offset"])),
-        sealed=future,
-    )
-
-
-def _in_order_of_arrival(lake: Lake) -> Iterator[pl.DataFrame]:
-    """Bronze in slices of about ``_SLICE_ROWS``, oldest ingest first; rows of one landing stay together."""
+def _in_order(lake: Lake) -> Iterator[pl.DataFrame]:
+    """Bronze in slices of at most ``_SLICE_ROWS``: topic by topic as they came into use, by partition and offset."""
     bronze = lake.store(BRONZE)
-    arrivals = bronze.scan().group_by("ingested_at").len().sort("ingested_at").collect()
-    slices = arrivals.with_columns(slice=pl.col("len").cum_sum() // _SLICE_ROWS).group_by("slice", maintain_order=True)
-    for low, high in (
-        slices.agg(pl.col("ingested_at").min(), high=pl.col("ingested_at").max())
-        .select("ingested_at", "high")
-        .iter_rows()
-    ):
-        yield bronze.scan().filter(pl.col("ingested_at").is_between(low, high)).collect()
+    ends = (
+        bronze.scan()
+        .group_by("topic_id", "kafka_partition")
+        .agg(low=pl.col("kafka_offset").min(), high=pl.col("kafka_offset").max(), since=pl.col("ingested_at").min())
+    )
+    order = ends.with_columns(pl.col("since").min().over("topic_id")).sort("since", "topic_id", "kafka_partition")
+    for topic_id, partition, low, high, _ in order.collect().iter_rows():
+        for start in range(low, high + 1, _SLICE_ROWS):
+            rows = bronze.scan().filter(
+                pl.col("topic_id") == topic_id,
+                pl.col("kafka_partition") == partition,
+                pl.col("kafka_offset").is_between(start, start + _SLICE_ROWS - 1),
+            )
+            if (found := rows.collect()).height:
+                yield found
 
 
 def _corrections(batches: Sequence[MicroBatch], split: Deduplicated, policy: Policy, now: datetime) -> pl.DataFrame:

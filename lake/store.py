@@ -28,6 +28,8 @@ from lake.tables import LANDED, SILVER, TABLES, Table
 FORMAT: Final = 1
 MARKER: Final = "wardlake.json"
 LOCK: Final = ".landing.lock"
+LANDING_APP: Final = "wardlake:landing"
+"""The Delta ``txn`` app id that numbers landings: one at a time in the whole lake, each with one more than the last."""
 
 _CHECKPOINT_EVERY: Final = 20
 _COMPACT_EVERY: Final = 100
@@ -168,12 +170,16 @@ class Lake:
             store.refresh()
 
     def landed(self, topic_id: str, partition: int) -> int:
-        """Last offset that landed whole. Silver is committed last, so its position is the lake's; -1 for none."""
+        """Last offset that landed. Silver is committed last, so its position is the lake's; -1 for none."""
         return self.store(SILVER).position(topic_id, partition)
 
-    def begun(self, topic_id: str, partition: int) -> int:
-        """Last offset that any table has accounted for: above ``landed`` where a landing was cut short."""
-        return max(store.position(topic_id, partition) for store in self.streamed())
+    def landings_begun(self) -> int:
+        """Number of the last landing that was begun, with its first commit."""
+        return max(self.streamed()[0].position_of(LANDING_APP), self.landings_done())
+
+    def landings_done(self) -> int:
+        """Number of the last landing that was finished, with its last commit, which is Silver's."""
+        return self.store(SILVER).position_of(LANDING_APP)
 
     def streamed(self) -> list[DeltaStore]:
         """The tables that a batch lands in, in the order of their commits."""

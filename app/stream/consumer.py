@@ -63,8 +63,7 @@ class BatchLimits:
 class MicroBatchConsumer(InternalConsumer):
     """Consumes micro-batches of one topic.
 
-    Guarantee: rows of a partition come in offset order without a gap, from the position that the lake holds; a
-    batch whose landing was cut short comes again as one batch, before anything else.
+    Guarantee: messages of a partition come in offset order without a gap, from the position that the lake holds.
     """
 
     def __init__(
@@ -92,7 +91,6 @@ class MicroBatchConsumer(InternalConsumer):
         self.last_lag: int | None = None
         self._assigned: set[int] = set()
         self._ended: dict[int, int] = {}
-        self._redo: dict[int, int] = {}
         self._mean_bytes = 1024
         self._restart_needed = False
         self._failure: WardlakeError | None = None
@@ -106,7 +104,7 @@ class MicroBatchConsumer(InternalConsumer):
             self._try_restart()
             return None
         self._gather()
-        if not self._messages or not self._redo_is_whole():
+        if not self._messages:
             return None
         # The messages were fetched before this look: if the id is still the one that the positions belong to,
         # they are that topic's. A recreated topic is another stream.
@@ -139,7 +137,7 @@ class MicroBatchConsumer(InternalConsumer):
         super().subscribe(topics, on_assign=on_assign, on_revoke=dropping(on_revoke), on_lost=dropping(on_lost))
 
     def assign(self, partitions: list[TopicPartition]) -> None:
-        """Assign at the lake's positions. Partitions with nothing to land again wait for those that have.
+        """Assign at the lake's positions.
 
         Called within a rebalance, where an error would be lost: what goes wrong is raised by the next poll, or
         tried again where it is only the broker that does not answer.
@@ -153,11 +151,8 @@ class MicroBatchConsumer(InternalConsumer):
             self._restart_needed, self._failure = True, None if isinstance(error, BrokerError) else error
             return
         self._restart_needed = False
-        super().assign([TopicPartition(tp.topic, tp.partition, starts[tp.partition].offset) for tp in partitions])
+        super().assign([TopicPartition(tp.topic, tp.partition, starts[tp.partition]) for tp in partitions])
         self._assigned = set(starts)
-        self._redo = {p: start.redo_to for p, start in starts.items() if start.redo_to is not None}
-        if self._redo:
-            self.pause([tp for tp in partitions if tp.partition not in self._redo])
 
     def trigger_backpressure(self, offsets_to_seek: dict[tuple[str, int], int], resume_after: float) -> None:  # noqa: ARG002
         """Start again from the lake: it, not Quix's checkpoint, knows where the first message not landed is."""
@@ -207,7 +202,7 @@ class MicroBatchConsumer(InternalConsumer):
 
     def caught_up(self) -> bool:
         """Whether the broker said of every assigned partition that there is no more, and nothing is held."""
-        waiting = self._restart_needed or self._redo or self._messages
+        waiting = self._restart_needed or self._messages
         if waiting or not self._assigned:
             return False
         at = {tp.partition: tp.offset for tp in self.position(self.assignment())}
@@ -233,7 +228,6 @@ class MicroBatchConsumer(InternalConsumer):
         self._handed_on.clear()
         self._landed.clear()
         self._messages.clear()
-        self._redo.clear()
         self._ended.clear()
 
     def _try_restart(self) -> None:
@@ -247,10 +241,8 @@ class MicroBatchConsumer(InternalConsumer):
         deadline = time.monotonic() + self._limits.seconds
         held = sum(map(len, self._messages.values()))
         held_bytes = held * self._mean_bytes
-        # What is landed again is one batch, whatever the limits are by now.
-        while self._redo or (held < self._limits.messages and held_bytes < _MAX_BATCH_BYTES):
-            room = _CHUNK if self._redo else self._limits.messages - held
-            chunk = min(_CHUNK, room, max(64, _MAX_BATCH_BYTES // (4 * self._mean_bytes)))
+        while held < self._limits.messages and held_bytes < _MAX_BATCH_BYTES:
+            chunk = min(_CHUNK, self._limits.messages - held, max(64, _MAX_BATCH_BYTES // (4 * self._mean_bytes)))
             taken = self._without_events(self.consume(chunk, timeout=max(deadline - time.monotonic(), 0)))
             if taken:
                 # Fetches come partition by partition: grouping runs of them is cheaper than message by message.
@@ -275,26 +267,6 @@ class MicroBatchConsumer(InternalConsumer):
                     "the broker refused to go on", got=error.name(), next_move="check the broker, then start again"
                 )
         return good
-
-    def _redo_is_whole(self) -> bool:
-        """Whether what must be landed again has come whole; then cut it there and let the others go on."""
-        if not self._redo:
-            return True
-        assigned = self.assignment()
-        positions = {tp.partition: tp.offset for tp in self.position(assigned)}
-        if any(positions.get(p, -1) <= target for p, target in self._redo.items()):
-            return False
-        for tp in assigned:
-            target = self._redo.get(tp.partition)
-            if target is None:
-                continue
-            self._messages[tp.partition] = [m for m in self._messages[tp.partition] if m.offset() <= target]
-            if not self._messages[tp.partition]:
-                del self._messages[tp.partition]
-            self.seek(TopicPartition(tp.topic, tp.partition, target + 1))
-        self.resume([tp for tp in assigned if tp.partition not in self._redo])
-        self._redo.clear()
-        return bool(self._messages)
 
     def _row(self, held: dict[int, list[Message]], now: datetime) -> Row:
         messages = [message for part in held.values() for message in part]
@@ -323,7 +295,7 @@ class MicroBatchConsumer(InternalConsumer):
             topic=self.topic,
             topic_id=topic_id,
             at_once=at_once,
-            messages=self._positions.with_recorded_times(frame),
+            messages=frame,
             payloads=payloads,
             sealed=self._sealer.submit(self._sealed, payloads, places(topic_id, partitions, offsets)),
         )

@@ -2,9 +2,10 @@
 
 Guarantee, at rest and after any crash: per partition, messages = silver + quarantined + duplicates.
 
-* Commits go Bronze, Quarantine, ops/ingest, Silver; each carries its partitions' new positions, atomically with
-  its rows. Silver comes last, so a landing that was cut short is known by Silver's position being behind, and
-  the rows between the two are landed again, as one batch, and decided as they were before.
+* Commits go Bronze, Quarantine, ops/ingest, Silver; each carries its partitions' new positions and the landing's
+  number, atomically with its rows. Silver comes last, so a landing that was cut short is known by Silver's number
+  being behind Bronze's. Whoever lands, replays or opens the lake next completes it first, from Bronze: the whole
+  batch, with the time of ingest that Bronze recorded, against the Silver that stood then, decided as before.
 * Per table, rows at or below its position are trimmed, so what was committed before the crash is not repeated.
 * Whoever works from an outdated position (a consumer that lost its partition, a flush left behind by a
   rebalance) fails, either here (``PositionMoved``) or in the Delta commit, and writes nothing.
@@ -15,8 +16,10 @@ consumers share the topic; within one consumer they may come from anywhere.
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
+from functools import reduce
 from time import perf_counter
 
 import polars as pl
@@ -25,11 +28,13 @@ from deltalake.exceptions import CommitFailedError
 from app.steps.deduplicate import CONFLICT, Deduplicated, deduplicate, key_columns
 from app.steps.mask import count_fields
 from app.stream.batch import MicroBatch, no_values_in_errors
+from app.stream.steps import steps
 from lake import takeover
 from lake.dedup_index import DedupIndex
 from lake.errors import WardlakeError
 from lake.policy import Policy
-from lake.store import DeltaStore, Lake, app_id
+from lake.sealing import places
+from lake.store import LANDING_APP, DeltaStore, Lake, app_id
 from lake.tables import BRONZE, INGEST, QUARANTINE, SILVER, UTC, Table
 
 Position = tuple[str, int]
@@ -79,9 +84,11 @@ class Landing:
         self._expected: dict[Position, int] = {}
 
     def expect(self, topic_id: str, partition: int) -> int:
-        """Start (again) from what the lake holds of a partition. Returns the last offset that landed whole."""
-        self._expected[topic_id, partition] = self._lake.begun(topic_id, partition)
-        return self._lake.landed(topic_id, partition)
+        """Start (again) from what the lake holds of a partition. Returns the last offset that landed."""
+        with self._lake.landing_lock():
+            self.make_whole()
+            self._expected[topic_id, partition] = self._lake.landed(topic_id, partition)
+        return self._expected[topic_id, partition]
 
     def land(self, batch: MicroBatch) -> list[Landed]:
         """Land a micro-batch; returns what it came to, per partition.
@@ -90,21 +97,45 @@ class Landing:
         trouble. Starting again from the lake completes what was not written.
         """
         with self._lake.landing_lock():
-            takeover.finish(self._lake)
-            self._lake.refresh()
-            self._index.sync()
+            self.make_whole()
             last = batch.last_offsets()
             for partition in last:
-                if self._lake.begun(batch.topic_id, partition) != self._expected.get((batch.topic_id, partition)):
+                if self._lake.landed(batch.topic_id, partition) != self._expected.get((batch.topic_id, partition)):
                     raise _moved(partition)
-            with no_values_in_errors("land", batch):
-                try:
-                    landed = self._commit(batch, {app_id(batch.topic_id, p): offset for p, offset in last.items()})
-                except CommitFailedError:
-                    raise _moved(next(iter(last))) from None
-        for partition in last:
-            self._expected[batch.topic_id, partition] = self._lake.begun(batch.topic_id, partition)
+            landed = self._fenced(batch, self._lake.landings_begun() + 1)
+        for partition, offset in last.items():
+            self._expected[batch.topic_id, partition] = offset
         return landed
+
+    def make_whole(self) -> None:
+        """Carry through what a crash cut short: a takeover, a landing. Call under the landing lock."""
+        takeover.finish(self._lake)
+        self._lake.refresh()
+        self._index.sync()
+        if BRONZE.name in self._lake.stores and self._lake.landings_begun() > self._lake.landings_done():
+            for batch in decided(self._lake, self._policy, self._cut_short()):
+                self._fenced(batch, self._lake.landings_begun())
+
+    def _cut_short(self) -> pl.DataFrame:
+        """Bronze rows that Silver's positions do not cover: those of the one landing that was not finished."""
+        bronze = self._lake.store(BRONZE).scan()
+        ends = bronze.group_by("topic_id", "kafka_partition").agg(pl.col("kafka_offset").max()).collect()
+        behind = [
+            (pl.col("topic_id") == topic_id)
+            & (pl.col("kafka_partition") == partition)
+            & (pl.col("kafka_offset") > self._lake.landed(topic_id, partition))
+            for topic_id, partition, end in ends.iter_rows()
+            if end > self._lake.landed(topic_id, partition)
+        ]
+        return bronze.filter(pl.any_horizontal(pl.lit(value=False), *behind)).collect()
+
+    def _fenced(self, batch: MicroBatch, number: int) -> list[Landed]:
+        last = {app_id(batch.topic_id, partition): offset for partition, offset in batch.last_offsets().items()}
+        with no_values_in_errors("land", batch):
+            try:
+                return self._commit(batch, {**last, LANDING_APP: number})
+            except CommitFailedError:
+                raise _moved(next(iter(batch.last_offsets()))) from None
 
     def _commit(self, batch: MicroBatch, last: Mapping[str, int]) -> list[Landed]:
         watch = _Stopwatch()
@@ -186,6 +217,29 @@ class _Stopwatch:
     def lap(self, name: str) -> None:
         now = perf_counter()
         self.seconds[name], self._at = now - self._at, now
+
+
+def decided(lake: Lake, policy: Policy, rows: pl.DataFrame) -> list[MicroBatch]:
+    """Sealed Bronze rows as micro-batches, one per topic, taken through the stream's own steps."""
+    work = steps(policy, lake.key)
+    ordered = rows.sort("topic_id", "kafka_partition", "kafka_offset")
+    return [
+        reduce(lambda batch, step: step(batch), work, _opened(lake, part))
+        for part in ordered.partition_by("topic_id", maintain_order=True)
+    ]
+
+
+def _opened(lake: Lake, rows: pl.DataFrame) -> MicroBatch:
+    topic, topic_id, sealed = rows["topic"][0], rows["topic_id"][0], rows["payload"]
+    future: Future[pl.Series] = Future()
+    future.set_result(sealed)
+    return MicroBatch(
+        topic=topic,
+        topic_id=topic_id,
+        messages=rows.select("kafka_partition", "kafka_offset", "kafka_time", "ingested_at").with_row_index("row"),
+        payloads=lake.key.unseal(sealed.to_list(), places(topic_id, rows["kafka_partition"], rows["kafka_offset"])),
+        sealed=future,
+    )
 
 
 def silver_rows(batch: MicroBatch) -> pl.DataFrame:

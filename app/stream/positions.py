@@ -1,30 +1,18 @@
 """Where each partition is to start: what the lake holds, held against what the broker has."""
 
 import logging
-from dataclasses import dataclass
 from typing import Any, Final
 
-import polars as pl
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from app.stream.ends import end_offsets
 from app.stream.landing import Landing
 from lake.errors import BrokerError, StreamPositionError
-from lake.store import Lake
-from lake.tables import BRONZE
 
 logger = logging.getLogger(__name__)
 
 _SECONDS: Final = 10
-
-
-@dataclass(frozen=True)
-class Start:
-    """Offset to consume from, and the last offset of a landing that was cut short (None where none was)."""
-
-    offset: int
-    redo_to: int | None
 
 
 class Positions:
@@ -33,26 +21,22 @@ class Positions:
     A recreated topic has another id, and so positions of its own: it is a new stream, not a silent skip.
     """
 
-    def __init__(self, lake: Lake, landing: Landing, admin: AdminClient, bootstrap: str, topic: str) -> None:
-        self._lake = lake
+    def __init__(self, landing: Landing, admin: AdminClient, bootstrap: str, topic: str) -> None:
         self._landing = landing
         self._admin = admin
         self._bootstrap = bootstrap
         self._topic = topic
-        self._recorded: dict[int, pl.DataFrame] = {}
         self.topic_id = ""
 
-    def start(self, consumer: Any, partition: TopicPartition) -> Start:
-        """Where to start a partition that was just assigned.
+    def start(self, consumer: Any, partition: TopicPartition) -> int:
+        """The offset to start a partition from that was just assigned.
 
         Raises ``StreamPositionError`` when the lake is ahead of the broker, ``BrokerError`` when the broker
         does not answer. A position below what the broker still has is logged: those messages are gone.
         """
         self.topic_id = self._read_topic_id()
-        self._lake.refresh()
         number = partition.partition
         landed = self._landing.expect(self.topic_id, number)
-        begun = self._lake.begun(self.topic_id, number)
         low, high = self._watermarks(consumer, partition)
         if landed + 1 > high and landed + 1 > (end := self._true_end(number, landed, high)):
             raise _ahead(self._topic, number, landed, end)
@@ -64,11 +48,7 @@ class Positions:
                 landed + 1,
                 low - 1,
             )
-        redo = begun if begun > landed and begun >= low else None
-        self._recorded.pop(number, None)
-        if redo is not None:
-            self._recorded[number] = self._read_recorded_times(number, landed)
-        return Start(max(landed + 1, low), redo)
+        return max(landed + 1, low)
 
     def still_same_topic(self) -> bool:
         """Whether the topic at the broker is the one that these positions belong to."""
@@ -76,29 +56,6 @@ class Positions:
             return self._read_topic_id() == self.topic_id
         except BrokerError:
             return False
-
-    def with_recorded_times(self, messages: pl.DataFrame) -> pl.DataFrame:
-        """``messages`` with the ingest time that Bronze recorded, where a cut-short landing got that far.
-
-        So that whatever depends on the time of ingest is decided as it was then.
-        """
-        if not self._recorded:
-            return messages
-        recorded = pl.concat(self._recorded.values())
-        joined = messages.join(recorded, on=["kafka_partition", "kafka_offset"], how="left", maintain_order="left")
-        return joined.with_columns(ingested_at=pl.coalesce("recorded", "ingested_at")).drop("recorded")
-
-    def _read_recorded_times(self, partition: int, landed: int) -> pl.DataFrame:
-        rows = (
-            self._lake.store(BRONZE)
-            .scan()
-            .filter(
-                pl.col("topic_id") == self.topic_id,
-                pl.col("kafka_partition") == partition,
-                pl.col("kafka_offset") > landed,
-            )
-        )
-        return rows.select("kafka_partition", "kafka_offset", recorded="ingested_at").collect()
 
     def _read_topic_id(self) -> str:
         try:

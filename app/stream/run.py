@@ -96,7 +96,7 @@ def run_stream(
     admin = AdminClient({"bootstrap.servers": settings.bootstrap, "log_level": 0})
     _require_broker(admin, settings.bootstrap)
     landing = Landing(lake, policy, settings.dedup_key, now)
-    positions = Positions(lake, landing, admin, settings.bootstrap, settings.topic)
+    positions = Positions(landing, admin, settings.bootstrap, settings.topic)
     limits = BatchLimits(settings.batch_messages, settings.batch_seconds)
 
     sink = LandingSink(landing, lambda landed: on_landed(landed, app.consumer.last_lag))

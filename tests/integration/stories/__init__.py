@@ -1,0 +1,1 @@
+"""What the crash, rebalance, topic and replay stories share."""

@@ -1,0 +1,109 @@
+"""Runs the stream or a replay in a process of its own, which may be told to die (SIGKILL) at a named point.
+
+Started by ``stories.process``. The product has no hook for this: its functions are wrapped here.
+"""
+
+import ctypes
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import wraps
+from itertools import count
+from typing import Any
+
+from app import replay as rebuilding
+from app.opening import open_or_create, open_with_key
+from app.settings import Settings
+from app.stream import run as streaming
+from app.stream.consumer import MicroBatchConsumer
+from app.stream.run import StreamApplication
+from lake import policy as policies
+from lake import takeover
+from lake.store import DeltaStore
+
+_REBUILD = takeover.FOLDER
+
+
+def point(name: str) -> tuple[Any, str, Callable[..., bool]]:
+    """Owner and name of the function at a point, and whether a call of it is meant."""
+    if name.startswith("build "):
+        table = name.removeprefix("build ")
+        return DeltaStore, "append", lambda store, *_: store.table.name == table and _REBUILD in store.path.parts
+    named = {
+        "offsets": (MicroBatchConsumer, "commit"),
+        "revoke": (StreamApplication, "_on_revoke"),
+        "assign": (StreamApplication, "_on_assign"),
+        "takeover": (takeover, "commit"),
+        "taking": (takeover, "_take"),
+    }
+    if name in named:
+        return *named[name], lambda *_: True
+    return DeltaStore, "append", lambda store, *_: store.table.name == name and _REBUILD not in store.path.parts
+
+
+def die_at(name: str, when: str, nth: int) -> None:
+    """Die before or after the ``nth`` call of a point."""
+    owner, attribute, is_meant = point(name)
+    original, calls = getattr(owner, attribute), count(1)
+
+    @wraps(original)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        now = is_meant(*args) and next(calls) == nth
+        if now and when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = original(*args, **kwargs)
+        if now:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    setattr(owner, attribute, wrapped)
+
+
+def say(*words: object) -> None:
+    print(*words, flush=True)  # noqa: T201
+
+
+def say_when_assigned() -> None:
+    original = StreamApplication._on_assign
+
+    def wrapped(self: StreamApplication, *args: Any) -> None:
+        original(self, *args)
+        say("assigned", len(args[-1]))
+
+    StreamApplication._on_assign = wrapped
+
+
+def stream(settings: Settings, order: dict[str, Any]) -> None:
+    streaming._CONSUMER_CONFIG |= order["consumer"]
+    say_when_assigned()
+    streaming.run_stream(
+        settings,
+        open_or_create(settings),
+        policies.load(settings.policy),
+        until_caught_up=order["until_caught_up"],
+        on_landed=lambda landed, lag: say("landed", sum(batch.messages for batch in landed), lag),
+    )
+
+
+def replay(settings: Settings, order: dict[str, Any]) -> None:
+    rebuilding._SLICE_ROWS = order["slice_rows"]
+    lake = open_with_key(settings)
+    work = rebuilding.replay if order["do"] == "replay" else rebuilding.replay_quarantine
+    work(lake, policies.load(settings.policy), settings.dedup_key, lambda: datetime.now(UTC))
+    say("replayed")
+
+
+def die_with_parent() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    die_with_parent()
+    told = json.loads(sys.argv[1])
+    if told["die"]:
+        die_at(*told["die"])
+    {"stream": stream, "replay": replay, "quarantine": replay}[told["do"]](Settings(**told["settings"]), told)
