@@ -18,6 +18,7 @@ from app.steps.deduplicate import key_columns
 from lake import policy as policies
 from lake.contract import FIELDS
 from lake.errors import LakeError
+from lake.identifiers import REDACTED
 from lake.policy import MASKED_FORMS
 from lake.sealing import places
 from lake.store import Lake
@@ -191,10 +192,14 @@ def _raw_identifiers(lake: Lake) -> list[Check]:
                 expected="every Silver row to point to a Bronze message",
                 next_move="restore Bronze from a backup",
             )
-        text = pl.concat_str(
-            [pl.col(c).fill_null("") for c, t in rows.schema.items() if t == pl.String and c not in _NOT_SEARCHED],
-            separator="\n",
-        ).str.to_lowercase()
+        text = (
+            pl.concat_str(
+                [pl.col(c).fill_null("") for c, t in rows.schema.items() if t == pl.String and c not in _NOT_SEARCHED],
+                separator="\n",
+            )
+            .str.to_lowercase()
+            .str.replace_all(REDACTED, "\n", literal=True)
+        )
         both = rows.select(*PLACE, text=text).join(records, on=PLACE, how="inner")
         for field in _RAW:
             needle = pl.col(field).str.strip_chars().str.to_lowercase()
@@ -232,7 +237,10 @@ def _unsealed(lake: Lake, wanted: pl.DataFrame) -> pl.DataFrame:
         )
         raw = decode(payloads).select(
             *(pl.col(source).alias(name) for name, source in _RAW.items() if name != "street"),
-            street=pl.col("address").str.extract(r"^\s*([^,\n]+)"),
+            # Of "Springfield, IL 62704" the first part is the city, which may be shown.
+            street=pl.when(~pl.col("address").str.contains(r"^[^,\n\d]+, *[A-Z]{2}( +\d{5}(-\d{4})?)?\s*$")).then(
+                pl.col("address").str.extract(r"^\s*([^,\n]+)")
+            ),
         )
         parts.append(sealed.select(PLACE).hstack(raw))
     return pl.concat(parts)

@@ -5,7 +5,7 @@ visit number) standing as a whole word, in any case, in a stored text. An identi
 not searched for outside notes: it cannot be told from ordinary text.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import polars as pl
@@ -28,19 +28,25 @@ SEARCHED: Final = (
 )
 """The identifiers of a record that are searched for, by name."""
 
-_MONTH: Final = r"(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
-_DAY: Final = r"\d{1,2}(?:st|nd|rd|th)?"
+# A figure may touch a letter or an underscore (DOB1961-03-04, 2024-03-01T10:00), which then goes with it.
+_EDGE: Final = r"(?:\b|[\p{L}_])"
+_MONTH: Final = r"(?i:(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*)\.?"
+_DAY: Final = r"\d{1,2}(?i:st|nd|rd|th)?"
 PATTERN: Final = "|".join(
     (
         r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)*\b",  # e-mail
-        r"(?:\+?1[-. ]?)?(?:\(\d{3}\)|\b\d{3})[-. ]?\d{3}[-. ]?\d{4}\b",  # phone
-        r"\b\d{3}[-. ]?\d{2}[-. ]?\d{4}\b",  # SSN
-        r"\b(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})\b",  # dates in figures
+        rf"(?:\+?1[-. ]?)?(?:\(\d{{3}}\)|{_EDGE}\d{{3}})[-. ]?\d{{3}}[-. ]?\d{{4}}{_EDGE}",  # phone
+        rf"{_EDGE}\d{{3}}[-. ]?\d{{2}}[-. ]?\d{{4}}{_EDGE}",  # SSN
+        rf"{_EDGE}\d{{4}}[-/.]\d{{1,2}}[-/.]\d{{1,2}}{_EDGE}",  # dates in figures
+        rf"{_EDGE}\d{{1,2}}[-/.]\d{{1,2}}[-/.]\d{{2,4}}{_EDGE}",
         rf"\b{_MONTH} {_DAY},? \d{{4}}\b",  # March 4, 1961
-        rf"\b{_DAY}(?: of)? {_MONTH},? \d{{4}}\b",  # 4th of March 1961
+        rf"\b{_DAY}(?i: of)? {_MONTH},? \d{{4}}\b",  # 4th of March 1961
     )
 )
 """What is taken out of notes whosever it is: e-mail addresses, SSNs, phone numbers and dates (Rust regex)."""
+
+
+_CITY_AND_STATE: Final = r"^\s*[^,\n0-9]+,\s*[A-Z]{2}(?:\s+[0-9]{5}(?:-[0-9]{4})?)?\s*$"
 
 
 def identifiers() -> list[pl.Expr]:
@@ -49,7 +55,8 @@ def identifiers() -> list[pl.Expr]:
     Named for the identifier and ``SUFFIX``, as written in the record less surrounding space.
     """
     raw = {name: pl.col(name) for name in SEARCHED if name != "street"}
-    raw["street"] = pl.col("address").str.extract(r"^\s*([^,\n]+)")
+    first_part = pl.col("address").str.extract(r"^\s*([^,\n]+)")
+    raw["street"] = pl.when(~pl.col("address").str.contains(_CITY_AND_STATE)).then(first_part)
     stripped = {name: value.str.strip_chars() for name, value in raw.items()}
     return [
         pl.when(value.str.len_chars() >= MIN_CHARS).then(value).alias(f"{name}{SUFFIX}")
@@ -57,12 +64,16 @@ def identifiers() -> list[pl.Expr]:
     ]
 
 
-def scrub(text: str, needles: Iterable[str]) -> str:
+def scrub(text: str, needles: Sequence[str]) -> str:
     """``text`` with every whole-word occurrence of the (lower-cased) needles replaced by ``[redacted]``.
 
     Fails closed: a text whose lower-cased form has another length (a few Unicode letters do that), so that
-    places cannot be matched, is replaced whole.
+    places cannot be matched, is replaced whole. What was redacted before stays as it is.
     """
+    return REDACTED.join(_scrub_piece(piece, needles) for piece in text.split(REDACTED))
+
+
+def _scrub_piece(text: str, needles: Sequence[str]) -> str:
     low = text.lower()
     if len(low) != len(text):
         return REDACTED

@@ -6,10 +6,10 @@ algorithms. Nonces are random, 96 bit, one per message (NIST SP 800-38D 8.2.2: a
 """
 
 import base64
-import binascii
 import hashlib
 import hmac
 import os
+import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
@@ -53,7 +53,7 @@ class LakeKey:
         """Read a key from its base64 text. Raises ``UsageError`` when it is not 32 bytes of base64."""
         try:
             return cls(base64.b64decode(text.strip(), validate=True))
-        except binascii.Error:
+        except ValueError:  # binascii.Error is one; text that is not ASCII gives a plain one
             raise UsageError(
                 "the lake key cannot be read",
                 got="text that is not base64",
@@ -81,8 +81,8 @@ class LakeKey:
         The file appears whole or not at all (written aside, then linked), so a crash leaves no empty key.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(f".{path.name}.{os.getpid()}")
-        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # mode 0600
+        aside = Path(name)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(base64.b64encode(os.urandom(KEY_BYTES)) + b"\n")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import structlog
 import typer
+from polars.exceptions import PanicException
 
 from app.cli import demo, integrity, look, produce, stream
 from lake.errors import WardlakeError
@@ -46,14 +47,14 @@ def main() -> None:
     except BrokenPipeError:
         # The reader (head, say) has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except Exception as error:
+    except (Exception, PanicException) as error:  # a panic of Polars is no Exception
         print(f"wardlake: internal error: {_where(error)}; please report it", file=sys.stderr)  # noqa: T201
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-def _where(error: Exception) -> str:
+def _where(error: BaseException) -> str:
     """The kind of an error and the places it passed, innermost last, without its text."""
     frames = traceback.extract_tb(error.__traceback__)[-4:]
     return type(error).__name__ + " at " + " > ".join(f"{Path(f.filename).name}:{f.lineno}" for f in frames)

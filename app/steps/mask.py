@@ -24,6 +24,7 @@ _FREE: Final = (
     "ward",
     "bed",
     "doctor_id",
+    "diagnosis_code",
     "diagnosis",
     "treatment",
     "notes",
@@ -74,7 +75,9 @@ def mask(events: pl.DataFrame, policy: Policy, key: LakeKey) -> Masked:
         policy_fingerprint=pl.lit(policy.fingerprint),
         event_date=pl.col("event_time").dt.date(),
     )
-    rows = _without_own_identifiers(_scrub_notes(rows, events, own), own)
+    if policy.rule("notes"):
+        rows = _scrub_notes(rows, events, own)
+    rows = _without_own_identifiers(rows, own)
     return Masked(rows, _field_states(events, rows, policy))
 
 
@@ -134,12 +137,12 @@ def _initial(_: str, field: str) -> pl.Expr:
 
 def _ssn_last4(_: str, field: str) -> pl.Expr:
     value = pl.col(field)
-    return _fit(value, "***-**-" + value.str.extract(r"^\s*\d{3}[-. ]?\d{2}[-. ]?([0-9]{4})\s*$"))
+    return _fit(value, "***-**-" + value.str.extract(r"^\s*[0-9]{3}[-. ]?[0-9]{2}[-. ]?([0-9]{4})\s*$"))
 
 
 def _phone_area_last4(_: str, field: str) -> pl.Expr:
     value = pl.col(field)
-    digits = pl.when(value.str.contains(r"^[0-9\s().+-]*$")).then(value.str.replace_all(r"[^0-9]", ""))
+    digits = pl.when(value.str.contains(r"^\s*(?:\+\s*1)?[0-9\s().-]*$")).then(value.str.replace_all(r"[^0-9]", ""))
     national = r"^1?([0-9]{3})[0-9]{3}([0-9]{4})$"
     return _fit(value, digits.str.extract(national, 1) + "-***-" + digits.str.extract(national, 2))
 

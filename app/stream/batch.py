@@ -1,16 +1,18 @@
 """A micro-batch: the messages that are decided on and landed together."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from time import perf_counter
+from typing import TypeVar
 
 import polars as pl
 
 from app.steps.mask import Masked
 from lake.errors import StepError, WardlakeError
+
+Done = TypeVar("Done")
 
 
 @dataclass(frozen=True)
@@ -54,28 +56,25 @@ def timed(step: str, work: Callable[[MicroBatch], MicroBatch]) -> Callable[[Micr
 
     def run(batch: MicroBatch) -> MicroBatch:
         start = perf_counter()
-        with no_values_in_errors(step, batch):
-            done = work(batch)
+        done = without_values_in_errors(step, batch, lambda: work(batch))
         return replace(done, seconds={**done.seconds, step: perf_counter() - start})
 
     return run
 
 
-@contextmanager
-def no_values_in_errors(step: str, batch: MicroBatch) -> Iterator[None]:
-    """Turn any error that is not ours into a ``StepError`` without text or chain of the original."""
-    kind = None
+def without_values_in_errors(step: str, batch: MicroBatch, work: Callable[[], Done]) -> Done:
+    """The result of ``work``; any error of it that is not ours becomes a ``StepError`` without its text or chain."""
     try:
-        yield
+        return work()
     except WardlakeError:
         raise
     except OSError as error:
         kind = f"{type(error).__name__} ({os.strerror(error.errno)})" if error.errno else type(error).__name__
-    except Exception as error:
+    except (Exception, pl.exceptions.PanicException) as error:  # a panic of Polars is no Exception
         kind = type(error).__name__
-    if kind is not None:
-        raise StepError(
-            f"the step {step} failed",
-            got=f"{kind} in a batch that ends at offsets {batch.last_offsets()} by partition",
-            next_move="nothing of this batch is lost: start again, and report it if it happens again",
-        )
+    # Outside the handlers, or the original would be chained to it.
+    raise StepError(
+        f"the step {step} failed",
+        got=f"{kind} in a batch that ends at offsets {batch.last_offsets()} by partition",
+        next_move="nothing of this batch is lost: start again, and report it if it happens again",
+    )

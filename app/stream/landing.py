@@ -27,7 +27,7 @@ from deltalake.exceptions import CommitFailedError
 
 from app.steps.deduplicate import CONFLICT, Deduplicated, deduplicate, key_columns
 from app.steps.mask import count_fields
-from app.stream.batch import MicroBatch, no_values_in_errors
+from app.stream.batch import MicroBatch, without_values_in_errors
 from app.stream.steps import steps
 from lake import takeover
 from lake.dedup_index import DedupIndex
@@ -131,11 +131,15 @@ class Landing:
 
     def _fenced(self, batch: MicroBatch, number: int) -> list[Landed]:
         last = {app_id(batch.topic_id, partition): offset for partition, offset in batch.last_offsets().items()}
-        with no_values_in_errors("land", batch):
-            try:
-                return self._commit(batch, {**last, LANDING_APP: number})
-            except CommitFailedError:
-                raise _moved(next(iter(batch.last_offsets()))) from None
+        return without_values_in_errors(
+            "land", batch, lambda: self._commit_unmoved(batch, {**last, LANDING_APP: number})
+        )
+
+    def _commit_unmoved(self, batch: MicroBatch, last: Mapping[str, int]) -> list[Landed]:
+        try:
+            return self._commit(batch, last)
+        except CommitFailedError:
+            raise _moved(next(iter(batch.last_offsets()))) from None
 
     def _commit(self, batch: MicroBatch, last: Mapping[str, int]) -> list[Landed]:
         watch = _Stopwatch()
