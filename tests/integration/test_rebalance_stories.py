@@ -55,6 +55,7 @@ def test_killed_during_a_rebalance(point: tuple[str, str, int], house: House) ->
         with house.stream(until_caught_up=False, group=house.topic) as second:
             first.is_killed()
             second.hear("assigned 4")
+            publish(house.broker, house.topic, 300, seed=25, keyed=True)
             second.hear("landed")
             second.stop()
     check(house.catch_up(), read_back(house.broker, house.topic))
