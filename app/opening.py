@@ -17,7 +17,10 @@ def open_or_create(settings: Settings, *, demo: bool = False) -> Lake:
     Raises ``LakeError`` or ``UsageError`` when the path, the format or the key does not fit.
     """
     key = read_key(settings, make=not store.exists(settings.lake))
-    return _whole(store.create(settings.lake, key, demo=demo), settings)
+    lake = _whole(store.create(settings.lake, key, demo=demo), settings)
+    if not demo and store.is_demo(lake.root):
+        store.keep(lake.root)
+    return lake
 
 
 def open_with_key(settings: Settings) -> Lake:

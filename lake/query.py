@@ -15,6 +15,7 @@ import polars as pl
 from deltalake import DeltaTable
 
 from lake.errors import UsageError
+from lake.store import live_files
 
 SCHEMAS: Final = ("silver", "gold", "ops")
 _ALLOWED: Final = "SELECT"
@@ -74,7 +75,7 @@ def _create_view(connection: duckdb.DuckDBPyConnection, schema: str, path: Path)
     table = DeltaTable(path)
     name = f"{schema}.{_identifier(path.name)}"
     partitions = table.metadata().partition_columns
-    files = [str(Path(uri.removeprefix("file://"))) for uri in table.file_uris()]
+    files = live_files(table)
     if files:
         hive = ", ".join(f"'{column}': DATE" for column in partitions)
         options = f", hive_partitioning=true, hive_types={{{hive}}}" if partitions else ""

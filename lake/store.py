@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import unquote
 
 import polars as pl
 from deltalake import ColumnProperties, CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
@@ -46,6 +47,11 @@ WRITER: Final = WriterProperties(
     # What is sealed does not compress, and no two are alike.
     column_properties={"payload": ColumnProperties(dictionary_enabled=False, statistics_enabled="NONE")},
 )
+
+
+def live_files(table: DeltaTable) -> list[str]:
+    """Paths of the files of a table's snapshot; delta-rs gives them percent-encoded."""
+    return [unquote(uri.removeprefix("file://")) for uri in table.file_uris()]
 
 
 def app_id(topic_id: str, partition: int) -> str:
@@ -134,7 +140,13 @@ class DeltaStore:
 
     def scan(self) -> pl.LazyFrame:
         """The rows of the current snapshot, lazily."""
-        return pl.scan_delta(self.handle)
+        files = live_files(self.handle)
+        if files == self.handle.file_uris():
+            return pl.scan_delta(self.handle)
+        # Polars takes the percent-encoded names for the files' own: under a path with a space it would find none.
+        partition = {self.table.partition: pl.Date}
+        found = pl.scan_parquet(files, hive_partitioning=True, hive_schema=partition, glob=False)
+        return found.select(self.table.polars_schema.names())
 
 
 class Lake:
@@ -194,7 +206,8 @@ def create(root: Path, key: LakeKey, *, demo: bool = False) -> Lake:
     Raises ``LakeError`` as ``open_lake`` does. Safe to call from several processes at once.
     """
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
-        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        root.mkdir(parents=True, exist_ok=True)
+        root.chmod(0o700)
     if root.is_dir() and not (root / MARKER).exists() and _only_lock_inside(root):
         with FileLock(root / LOCK, mode=0o600):
             if not (root / MARKER).exists():
@@ -236,6 +249,14 @@ def exists(root: Path) -> bool:
 def is_demo(root: Path) -> bool:
     """Whether the lake at ``root`` was made by a demo. Raises ``LakeError`` as ``open_lake`` does."""
     return _read_marker(root).demo
+
+
+def keep(root: Path) -> None:
+    """Forget that a demo made the lake at ``root``: it holds other data now, and no demo may replace it."""
+    marker = json.loads((root / MARKER).read_text("utf-8"))
+    aside = root / f".{MARKER}"
+    aside.write_text(json.dumps(marker | {"demo": False}) + "\n")
+    aside.replace(root / MARKER)
 
 
 @dataclass(frozen=True)

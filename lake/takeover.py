@@ -19,7 +19,7 @@ from typing import Final, Literal
 import duckdb
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
-from lake.store import WRITER, DeltaStore, Lake
+from lake.store import WRITER, DeltaStore, Lake, live_files
 from lake.tables import Table
 
 FOLDER: Final = ".rebuild"
@@ -77,7 +77,7 @@ def _take(store: DeltaStore, source: Path, mode: Mode, rebuild: int) -> None:
     if (store.handle.transaction_version(_APP) or 0) >= rebuild:
         return
     names = ", ".join(f'"{name}"' for name in store.table.polars_schema)
-    files = DeltaTable(source).file_uris()
+    files = live_files(DeltaTable(source))
     connection = duckdb.connect(":memory:")
     try:
         connection.execute("SET TimeZone = 'UTC'")

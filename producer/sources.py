@@ -114,9 +114,11 @@ def _first_byte(path: Path, format: str) -> int:  # noqa: A002
         with path.open("rb") as file:
             start, first = _skip_blank(file.read)
     except OSError as error:
-        raise UsageError(f"{path} cannot be read", got=error.strerror, expected="a readable file") from error
+        raise UsageError(
+            f"{path} cannot be read", got=error.strerror, expected="a readable file", next_move="check the path"
+        ) from error
     if not first:
-        raise UsageError(f"{path} is empty", expected="at least one event")
+        raise UsageError(f"{path} is empty", got="no bytes", expected="at least one event", next_move="check the path")
     if format == "json" and first != b"[":
         move = "use --format ndjson for one object a line" if first == b"{" else ""
         raise UsageError(f"{path} does not hold a JSON array", expected="[ at its beginning", next_move=move)

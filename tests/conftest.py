@@ -33,9 +33,7 @@ _HYPOTHESIS_PROFILE: Final = os.environ.get("WARDLAKE_HYPOTHESIS", "ci")
 hypothesis_settings.register_profile(
     "ci", max_examples=25, derandomize=True, deadline=None, database=None, print_blob=True
 )
-hypothesis_settings.register_profile(
-    "thorough", max_examples=1000, deadline=None, database=None, print_blob=True
-)
+hypothesis_settings.register_profile("thorough", max_examples=1000, deadline=None, database=None, print_blob=True)
 hypothesis_settings.load_profile(_HYPOTHESIS_PROFILE)
 
 

@@ -40,7 +40,11 @@ def main() -> None:
     """Run the command line; an error that a user can act on is one line and no traceback."""
     _configure_logging()
     try:
-        app(standalone_mode=True)
+        code = app(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except typer.TyperException as error:
+        print(_refusal(error), file=sys.stderr)  # noqa: T201
+        sys.exit(2)
     except WardlakeError as error:
         print(f"wardlake: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(error.exit_code)
@@ -52,6 +56,13 @@ def main() -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _refusal(error: typer.TyperException) -> str:
+    """What Typer would not take, in one line. A group that is called alone has shown its help already."""
+    context, said = getattr(error, "ctx", None), " ".join(error.format_message().split()).rstrip(".")
+    command = "wardlake" if context is None else context.command_path
+    return f"wardlake: {said or 'no command'}; '{command} --help' says what is expected"
 
 
 def _where(error: BaseException) -> str:

@@ -10,7 +10,7 @@ import typer
 
 from app import settings as configuration
 from app.broker import EmbeddedBroker
-from app.cli.options import KafkaOption, LakeOption
+from app.cli.options import DataOption, KafkaOption, LakeOption
 from app.cli.output import err, out, table_of
 from app.cli.produce import publish, start_day
 from app.cli.stream import stream_into_lake
@@ -31,6 +31,7 @@ def demo(
         bool | None,
         typer.Option("--once/--live", help="Process, print the summary, exit.  [default: live on a terminal]"),
     ] = None,
+    data: DataOption = None,
     lake: LakeOption = None,
     kafka: KafkaOption = None,
 ) -> None:
@@ -39,7 +40,7 @@ def demo(
     Starts the embedded broker (unless WARDLAKE_KAFKA names one) and makes the lake afresh: only a lake that a demo
     made is ever replaced. Without --once it goes on with a gentle live feed until Ctrl-C.
     """
-    settings = configuration.load(lake=lake, kafka=kafka)
+    settings = configuration.load(data=data, lake=lake, kafka=kafka)
     total = _EVENTS if events is None and days is None else events
     simulated = SimulatorSettings(seed=seed, events=total, days=days, start=start_day(total, days))
     live = not once if once is not None else err.is_terminal

@@ -10,7 +10,7 @@ import typer
 from app import replay as rebuilding
 from app import settings as configuration
 from app import verify as checking
-from app.cli.options import DedupKeyOption, JsonOption, KeyFileOption, LakeOption, PolicyOption
+from app.cli.options import DataOption, DedupKeyOption, JsonOption, KeyFileOption, LakeOption, PolicyOption
 from app.cli.output import err, out, print_json, progress_bar, table_of
 from app.opening import open_with_key, open_without_key
 from lake import policy as policies
@@ -21,6 +21,7 @@ quarantine = typer.Typer(help="What failed validation, and trying it again.", no
 
 def verify(
     json: JsonOption = False,
+    data: DataOption = None,
     lake: LakeOption = None,
     key_file: KeyFileOption = None,
     dedup_key: DedupKeyOption = None,
@@ -30,7 +31,7 @@ def verify(
     Checks the conservation law per partition, duplicate keys, contracts, masked forms, and that no record's raw
     identifier stands in its Silver row. Tells counts only.
     """
-    settings = configuration.load(lake=lake, key_file=key_file, dedup_key=dedup_key)
+    settings = configuration.load(data=data, lake=lake, key_file=key_file, dedup_key=dedup_key)
     checks = checking.verify(
         open_with_key(settings), settings.dedup_key, progress=lambda name: err.print(f"checking {name}")
     )
@@ -48,6 +49,7 @@ def verify(
 
 
 def replay(
+    data: DataOption = None,
     lake: LakeOption = None,
     policy: PolicyOption = None,
     key_file: KeyFileOption = None,
@@ -58,7 +60,7 @@ def replay(
 
     The new tables are built beside and taken over at the end; interrupted before then, the old ones stand.
     """
-    settings = configuration.load(lake=lake, policy=policy, key_file=key_file, dedup_key=dedup_key)
+    settings = configuration.load(data=data, lake=lake, policy=policy, key_file=key_file, dedup_key=dedup_key)
     rules = policies.load(settings.policy)
     opened = open_with_key(settings)
     with progress_bar("replaying", None) as bar:
@@ -77,10 +79,11 @@ def list_quarantine(
     json: JsonOption = False,
     all: Annotated[bool, typer.Option("--all", help="Resolved ones too.")] = False,  # noqa: A002
     limit: Annotated[int, typer.Option(min=1, help="Newest messages to show.")] = 100,
+    data: DataOption = None,
     lake: LakeOption = None,
 ) -> None:
     """Show what is in quarantine and why: places and rule names, no values."""
-    held = open_without_key(configuration.load(lake=lake)).store(QUARANTINE).scan()
+    held = open_without_key(configuration.load(data=data, lake=lake)).store(QUARANTINE).scan()
     if not all:
         held = held.filter(pl.col("resolved_at").is_null())
     columns = ["topic", "kafka_partition", "kafka_offset", "ingested_at", "reasons", "resolved_at"]
@@ -96,6 +99,7 @@ def list_quarantine(
 
 @quarantine.command("replay")
 def replay_quarantine(
+    data: DataOption = None,
     lake: LakeOption = None,
     policy: PolicyOption = None,
     key_file: KeyFileOption = None,
@@ -103,7 +107,7 @@ def replay_quarantine(
     json: JsonOption = False,
 ) -> None:
     """Try what is in quarantine again under today's rules."""
-    settings = configuration.load(lake=lake, policy=policy, key_file=key_file, dedup_key=dedup_key)
+    settings = configuration.load(data=data, lake=lake, policy=policy, key_file=key_file, dedup_key=dedup_key)
     rules = policies.load(settings.policy)
     result = rebuilding.replay_quarantine(open_with_key(settings), rules, settings.dedup_key, _now)
     _print_result("tried again", result, json=json)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from app import settings as configuration
-from app.cli.options import JsonOption, KafkaOption, LakeOption, TopicOption
+from app.cli.options import DataOption, JsonOption, KafkaOption, LakeOption, TopicOption
 from app.cli.output import out, print_json, print_rows, table_of
 from app.opening import open_without_key
 from app.status import lag_by_partition, table_states
@@ -24,19 +24,24 @@ class Format(StrEnum):
 def sql(
     text: Annotated[str, typer.Argument(metavar="QUERY", help="One SELECT over silver.*, gold.* and ops.*.")],
     format: Annotated[Format, typer.Option("--format", help="How to print the rows.")] = Format.table,  # noqa: A002
+    data: DataOption = None,
     lake: LakeOption = None,
 ) -> None:
     """Run read-only SQL (DuckDB) over the lake's current snapshots."""
-    settings = configuration.load(lake=lake)
+    settings = configuration.load(data=data, lake=lake)
     open_without_key(settings)
     print_rows(query.run(settings.lake, text), format.value)
 
 
 def status(
-    json: JsonOption = False, lake: LakeOption = None, kafka: KafkaOption = None, topic: TopicOption = None
+    json: JsonOption = False,
+    data: DataOption = None,
+    lake: LakeOption = None,
+    kafka: KafkaOption = None,
+    topic: TopicOption = None,
 ) -> None:
     """Tables, versions, sizes, lag and the last landed batch."""
-    settings = configuration.load(lake=lake, kafka=kafka, topic=topic)
+    settings = configuration.load(data=data, lake=lake, kafka=kafka, topic=topic)
     opened = open_without_key(settings)
     tables = table_states(opened)
     lag = lag_by_partition(opened, settings.bootstrap, settings.topic)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+DataOption = Annotated[Path | None, typer.Option("--data", help="Folder of lake and key.  [env: WARDLAKE_DATA]")]
 LakeOption = Annotated[Path | None, typer.Option("--lake", help="Folder of the lake.  [env: WARDLAKE_LAKE]")]
 KafkaOption = Annotated[str | None, typer.Option("--kafka", help="Broker, host:port.  [env: WARDLAKE_KAFKA]")]
 TopicOption = Annotated[str | None, typer.Option("--topic", help="Topic of the events.  [env: WARDLAKE_TOPIC]")]

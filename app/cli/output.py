@@ -5,12 +5,14 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 import polars as pl
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 # Through a pipe there is no width to go by: wide enough that no figure is cut.
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
@@ -27,16 +29,19 @@ def print_rows(rows: pl.DataFrame, form: str) -> None:
     if form == "json":
         print_json(rows.to_dicts())
     elif form == "csv":
-        rows.with_columns(_nested_as_json(rows)).write_csv(sys.stdout, datetime_format="%Y-%m-%dT%H:%M:%S%.6f%:z")
+        flat = rows.with_columns(_nested_as_json(rows))
+        # Not straight to stdout: Polars makes an error of its own of a reader that leaves early.
+        sys.stdout.write(flat.write_csv(datetime_format="%Y-%m-%dT%H:%M:%S%.6f%:z"))
     else:
-        out.print(table_of(rows.columns, rows.iter_rows()))
+        out.print(table_of(rows.columns, rows.iter_rows(), grouped=False))
 
 
-def table_of(columns: Iterable[str], rows: Iterable[Iterable[object]], title: str | None = None) -> Table:
-    """A rich table; null shows as an empty cell."""
-    table = Table(*columns, title=title, title_justify="left")
+def table_of(columns: Iterable[str], rows: Iterable[Iterable[object]], *, grouped: bool = True) -> Table:
+    """A rich table; null shows as an empty cell. ``grouped``: whole numbers with thousands separators."""
+    table = Table(*columns)
     for row in rows:
-        table.add_row(*("" if value is None else _shown(value) for value in row))
+        # Text, not str: what stands in square brackets is data, not markup.
+        table.add_row(*(Text("" if value is None else _shown(value, grouped=grouped)) for value in row))
     return table
 
 
@@ -49,12 +54,12 @@ def progress_bar(label: str, total: int | None) -> Iterator[Progress]:
         yield bar
 
 
-def _shown(value: object) -> str:
+def _shown(value: object, *, grouped: bool) -> str:
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, list | dict):
         return json.dumps(value, default=_plain, ensure_ascii=False)
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    return f"{value:,}" if grouped and isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
 def _nested_as_json(rows: pl.DataFrame) -> list[pl.Series]:
@@ -75,4 +80,6 @@ def _plain(value: Any) -> object:
         return value.isoformat()
     if isinstance(value, bytes):
         return value.hex()
+    if isinstance(value, Decimal):  # sum() of whole numbers is one
+        return int(value) if value == value.to_integral_value() else float(value)
     return str(value)

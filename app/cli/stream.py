@@ -11,6 +11,7 @@ from rich.status import Status
 from app import broker as embedded
 from app import settings as configuration
 from app.cli.options import (
+    DataOption,
     DedupKeyOption,
     GroupOption,
     KafkaOption,
@@ -23,7 +24,7 @@ from app.cli.output import err
 from app.opening import open_or_create
 from app.settings import Settings
 from app.stream.landing import Landed
-from app.stream.run import run_stream
+from app.stream.run import require_broker, run_stream
 from lake import policy as policies
 
 log = structlog.get_logger("wardlake.stream")
@@ -38,6 +39,7 @@ def broker(
 
 def stream(
     until_caught_up: Annotated[bool, typer.Option("--until-caught-up", help="Exit once the lag is 0.")] = False,
+    data: DataOption = None,
     lake: LakeOption = None,
     kafka: KafkaOption = None,
     topic: TopicOption = None,
@@ -53,6 +55,7 @@ def stream(
     Runs until Ctrl-C or SIGTERM, which finish the batch in hand and exit 0. Logs a line of JSON per landed batch.
     """
     settings = configuration.load(
+        data=data,
         lake=lake,
         kafka=kafka,
         topic=topic,
@@ -69,6 +72,8 @@ def stream(
 def stream_into_lake(settings: Settings, *, until_caught_up: bool, demo: bool = False) -> "Tally":
     """Run the stream as the command does; returns what it landed."""
     policy = policies.load(settings.policy)
+    if not settings.lake.exists():
+        require_broker(settings.bootstrap)  # before a lake and a key are made for nothing
     lake = open_or_create(settings, demo=demo)
     tally = Tally()
     with tally.shown():

@@ -10,8 +10,8 @@ Guarantee, at rest and after any crash: per partition, messages = silver + quara
 * Whoever works from an outdated position (a consumer that lost its partition, a flush left behind by a
   rebalance) fails, either here (``PositionMoved``) or in the Delta commit, and writes nothing.
 
-What the guarantee asks of senders: twins share a partition (key = patient_id gives that) where several
-consumers share the topic; within one consumer they may come from anywhere.
+Landings are one after the other in the whole lake (by a lock, and failing that by their number), and each looks at
+the Silver of the one before it: twins are found whichever partitions and streams they came through.
 """
 
 import uuid

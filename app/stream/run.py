@@ -94,7 +94,7 @@ def run_stream(
     answers, ``StreamPositionError`` when the lake is ahead of it.
     """
     admin = AdminClient({"bootstrap.servers": settings.bootstrap, "log_level": 0})
-    _require_broker(admin, settings.bootstrap)
+    require_broker(settings.bootstrap)
     landing = Landing(lake, policy, settings.dedup_key, now)
     positions = Positions(landing, admin, settings.bootstrap, settings.topic)
     limits = BatchLimits(settings.batch_messages, settings.batch_seconds)
@@ -137,9 +137,10 @@ def run_stream(
     app.consumer.raise_failure()
 
 
-def _require_broker(admin: AdminClient, bootstrap: str) -> None:
+def require_broker(bootstrap: str) -> None:
+    """Raise ``BrokerError`` where no broker answers."""
     try:
-        admin.list_topics(timeout=10)
+        AdminClient({"bootstrap.servers": bootstrap, "log_level": 0}).list_topics(timeout=10)
     except KafkaException as error:
         raise BrokerError(
             f"no Kafka broker answers at {bootstrap}",

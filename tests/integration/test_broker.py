@@ -19,9 +19,7 @@ from app import broker as broker_module
 from app.broker import EmbeddedBroker, run_forever
 from lake.errors import BrokerError
 
-LINUX_ONLY = pytest.mark.skipif(
-    sys.platform != "linux", reason="only Linux tells a child that its parent died"
-)
+LINUX_ONLY = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent died")
 
 
 @pytest.fixture

@@ -29,9 +29,7 @@ MAY_NOT_IMPORT: Final = {
 """Third parties kept out."""
 
 PACKAGES: Final = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
-FILES: Final = sorted(
-    path.relative_to(ROOT).as_posix() for name in MAY_IMPORT for path in (ROOT / name).rglob("*.py")
-)
+FILES: Final = sorted(path.relative_to(ROOT).as_posix() for name in MAY_IMPORT for path in (ROOT / name).rglob("*.py"))
 
 
 def imported(source: str, path: str) -> Iterator[str]:

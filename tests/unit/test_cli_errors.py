@@ -91,7 +91,6 @@ def test_no_broker(tmp_path: Path) -> None:
         assert left == ["events.ndjson"] or name == "stream"
 
 
-@pytest.mark.xfail(strict=True, reason="the stream makes the lake and its key before it looks")
 def test_no_broker_leaves_no_lake_behind(tmp_path: Path) -> None:
     line(wardlake("stream", "--kafka", NOWHERE))
     assert list(tmp_path.iterdir()) == []
@@ -226,7 +225,6 @@ def test_a_flag_with_a_value_that_does_not_fit(arguments: tuple[str, ...], what:
     assert parts(text) == COMPLETE
 
 
-@pytest.mark.xfail(strict=True, reason="what Typer itself refuses comes as a box of several lines")
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -280,7 +278,6 @@ def test_the_demo_replaces_no_lake_but_a_demos(tmp_path: Path) -> None:
     assert rows(lake, TABLES[0]).height == 1
 
 
-@pytest.mark.xfail(strict=True, reason="a demo's lake stays one when other data has landed in it")
 def test_the_demo_replaces_no_lake_that_other_data_went_to(tmp_path: Path) -> None:
     settings = load()
     open_or_create(settings, demo=True)
@@ -300,7 +297,6 @@ def test_a_real_process_says_it_the_same_way(tmp_path: Path) -> None:
     assert line(Ran(run.returncode, run.stdout, run.stderr)).startswith("there is no lake at ")
 
 
-@pytest.mark.xfail(strict=True, reason="Polars makes an error of its own of the closed pipe")
 def test_a_reader_that_leaves_early_is_no_error(root: Path) -> None:
     query = "SELECT * FROM range(200000)"
     command = [sys.executable, "-m", "app", "sql", query, "--format", "csv", "--lake", str(root)]

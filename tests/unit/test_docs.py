@@ -29,9 +29,7 @@ def prose(page: Path) -> str:
 
 def anchors(page: Path) -> set[str]:
     """Return the anchors of a page's headings, as forges make them."""
-    return {
-        re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in HEADING.findall(prose(page))
-    }
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in HEADING.findall(prose(page))}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -68,13 +66,11 @@ def defaults(settings: Settings) -> dict[str, str]:
     }
 
 
-def test_every_setting_has_its_row_and_there_is_no_other(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_every_setting_has_its_row_and_there_is_no_other(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     shown = defaults(load())
     assert documented_settings() == {
-        name: (env_name(name), "none" if name == "key" else flag_name(name), shown[name])
+        name: (env_name(name), "none" if name in ("key", "timezone") else flag_name(name), shown[name])
         for name in Settings.model_fields
     }
 
@@ -97,10 +93,7 @@ def root_command() -> Any:
     importlib.import_module("app.cli")  # here, not above: only these tests need it, and it starts slowly
     modules = [module for name, module in sys.modules.items() if f"{name}.".startswith("app.cli.")]
     typers = {
-        id(value): value
-        for module in modules
-        for value in vars(module).values()
-        if isinstance(value, typer.Typer)
+        id(value): value for module in modules for value in vars(module).values() if isinstance(value, typer.Typer)
     }
     nested = {id(group.typer_instance) for one in typers.values() for group in one.registered_groups}
     [root] = [one for number, one in typers.items() if number not in nested]

@@ -70,9 +70,7 @@ def test_a_machine_path_is_seen(text: str) -> None:
     assert MACHINE_PATH.search(text)
 
 
-@pytest.mark.parametrize(
-    "text", ["https://example.com/home/page", "net/work/load", "a home / a root", "/roots/x"]
-)
+@pytest.mark.parametrize("text", ["https://example.com/home/page", "net/work/load", "a home / a root", "/roots/x"])
 def test_what_only_resembles_a_machine_path_is_not(text: str) -> None:
     assert not MACHINE_PATH.search(text)
 
@@ -101,10 +99,7 @@ def test_the_lock_answers_every_dependency_of_pyproject() -> None:
         for found in PIN.finditer((ROOT / "requirements.lock").read_text())
     }
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    wanted = [
-        Requirement(text)
-        for text in [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
-    ]
+    wanted = [Requirement(text) for text in [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]]
     stale = [
         str(one)
         for one in wanted

@@ -110,7 +110,6 @@ def test_an_open_connection_keeps_its_snapshot_while_the_stream_appends(tmp_path
     connection.close()
 
 
-@pytest.mark.xfail(strict=True, reason="file names come percent-encoded out of the Delta log")
 @pytest.mark.parametrize("name", ["my lake", "St Mary's", "Klinik-Süd", "100%"])
 def test_the_lake_may_have_any_name(tmp_path: Path, name: str) -> None:
     make_lake(tmp_path / name, [(0, event())])
@@ -279,7 +278,6 @@ def test_json_of_no_rows_is_an_empty_array(root: Path) -> None:
     assert wardlake("sql", "SELECT 1 AS x WHERE false", "--format", "json", "--lake", root).json == []
 
 
-@pytest.mark.xfail(strict=True, reason="a sum of whole numbers comes out as text")
 def test_json_numbers_are_numbers(root: Path) -> None:
     text = "SELECT sum(messages) AS total, 1.25::DECIMAL(9, 2) AS price, count(*) AS n FROM ops.ingest"
     [row] = wardlake("sql", text, "--format", "json", "--lake", root).json
@@ -305,7 +303,6 @@ def test_a_table_has_its_columns_and_rows(root: Path) -> None:
     assert [line.strip("│ ").split() for line in shown.splitlines() if "│" in line] == [["Ruíz", "│", "│", "7"]]
 
 
-@pytest.mark.xfail(strict=True, reason="text in square brackets is read as markup")
 @pytest.mark.parametrize("text", ["[redacted] was seen", "[/red]", "[bold]loud[/bold]"])
 def test_a_table_shows_text_as_it_is(root: Path, text: str) -> None:
     assert text in wardlake("sql", f"SELECT '{text}' AS notes", "--lake", root).out

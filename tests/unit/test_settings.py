@@ -133,9 +133,7 @@ def test_what_fits_is_taken(monkeypatch: pytest.MonkeyPatch, name: str, text: st
         ("batch_seconds", "61", "a number of seconds from 0.05 to 60"),
     ],
 )
-def test_what_does_not_fit_is_refused(
-    monkeypatch: pytest.MonkeyPatch, name: str, text: str, expected: str
-) -> None:
+def test_what_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, text: str, expected: str) -> None:
     variable = f"WARDLAKE_{name.upper()}"
     monkeypatch.setenv(variable, text)
     assert refused() == f"{variable} is wrong; got {text!r}; expected {expected}; {NEXT}"
@@ -224,9 +222,7 @@ def test_the_key_is_not_shown() -> None:
     ],
 )
 @pytest.mark.parametrize("source", ["flag", "environment", "file"])
-def test_a_wrong_key_is_refused_and_not_shown(
-    monkeypatch: pytest.MonkeyPatch, source: str, key: str, got: str
-) -> None:
+def test_a_wrong_key_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch, source: str, key: str, got: str) -> None:
     flags: dict[str, object] = {}
     if source == "flag":
         flags["key"] = key

@@ -283,7 +283,7 @@ def test_an_unknown_format_is_refused(tmp_path: Path, name: str, asked: str | No
 @pytest.mark.parametrize("name", ["e.csv", "e.json", "e.jsonl"])
 def test_an_empty_file_is_refused(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(UsageError, match=r"e\.\w+ is empty; expected at least one event"):
+    with pytest.raises(UsageError, match=r"e\.\w+ is empty; got no bytes; expected at least one event"):
         FileSource(tmp_path / name)
 
 

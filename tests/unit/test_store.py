@@ -68,7 +68,6 @@ def test_an_empty_folder_becomes_a_lake(tmp_path: Path) -> None:
     assert exists(tmp_path)
 
 
-@pytest.mark.xfail(strict=True, reason="the mode of a folder that was there already is left as it is")
 def test_only_the_owner_may_enter_a_folder_that_was_there(tmp_path: Path) -> None:
     (tmp_path / "lake").mkdir(mode=0o755)
     create(tmp_path / "lake", KEY)

@@ -204,7 +204,6 @@ def test_a_replay_that_is_cut_short_leaves_the_old_tables(lake: Lake, monkeypatc
     assert (counts(lake), versions(lake)) == before
 
 
-@pytest.mark.xfail(strict=True, reason="file names come percent-encoded out of the Delta log")
 def test_a_lake_of_any_name_can_be_rebuilt(tmp_path: Path) -> None:
     lake = make_lake(tmp_path / "St Mary's lake", simulated(40))
     before = counts(lake)
