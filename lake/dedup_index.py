@@ -15,7 +15,7 @@ import polars as pl
 
 from lake.store import DeltaStore
 
-MAX_ROWS: Final = 1_000_000
+MAX_ROWS: Final = 300_000
 
 
 class DedupIndex:
