@@ -140,7 +140,7 @@ class MicroBatchConsumer(InternalConsumer):
         """Assign at the lake's positions.
 
         Called within a rebalance, where an error would be lost: what goes wrong is raised by the next poll, or
-        tried again where it is only the broker that does not answer.
+        tried again where it passes (the broker does not answer, another writer was first).
         """
         self._let_go()
         try:
@@ -148,7 +148,10 @@ class MicroBatchConsumer(InternalConsumer):
         except WardlakeError as error:
             super().assign(partitions)
             self.pause(partitions)
-            self._restart_needed, self._failure = True, None if isinstance(error, BrokerError) else error
+            self._restart_needed, self._failure = (
+                True,
+                None if isinstance(error, BrokerError | PositionMoved) else error,
+            )
             return
         self._restart_needed = False
         super().assign([TopicPartition(tp.topic, tp.partition, starts[tp.partition]) for tp in partitions])
@@ -207,7 +210,9 @@ class MicroBatchConsumer(InternalConsumer):
             return False
         at = {tp.partition: tp.offset for tp in self.position(self.assignment())}
         # A partition that never had a message has an end and no position yet.
-        return all(p in self._ended and (at[p] < 0 or at[p] >= self._ended[p]) for p in self._assigned & at.keys())
+        return at.keys() >= self._assigned and all(
+            p in self._ended and (at[p] < 0 or at[p] >= self._ended[p]) for p in self._assigned
+        )
 
     # Inside
 
