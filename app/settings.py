@@ -64,6 +64,8 @@ _SENTENCES: Final = {
     "key_file": "a file",
     "dedup_key": f"{' and '.join(DEDUP_REQUIRED)}, once each; beside them only {', '.join(DEDUP_OPTIONAL)}",
     "timezone": "an IANA time zone, such as Europe/London",
+    "staffed_beds": "a CSV file",
+    "export": "a folder",
     "batch_messages": "a whole number from 1 to 500000",
     "batch_seconds": "a number of seconds from 0.05 to 60",
 }
@@ -99,6 +101,8 @@ class Settings(BaseSettings):
     key_file: Path | None = None
     dedup_key: Annotated[tuple[str, ...], NoDecode] = DEDUP_REQUIRED
     timezone: str = "UTC"
+    staffed_beds: Path | None = None
+    export: Path = Field(default_factory=lambda values: values["data"] / "export")
     batch_messages: int = Field(default=20_000, ge=1, le=500_000)
     batch_seconds: float = Field(default=0.5, ge=0.05, le=60)
 
@@ -115,7 +119,15 @@ class Settings(BaseSettings):
         """The key file: the one that is named, else ``lake.key`` in the data folder."""
         return self.key_file or self.data / "lake.key"
 
-    @field_validator("data", "lake", "key_file")
+    @property
+    def staffed_beds_path(self) -> Path:
+        """The reference table of staffed beds: the file that is named, else ``staffed_beds.csv`` in the data folder.
+
+        A named one has to be there; without the other one occupancy rates are null.
+        """
+        return self.staffed_beds or self.data / "staffed_beds.csv"
+
+    @field_validator("data", "lake", "key_file", "staffed_beds", "export")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         # Absolute at once: a later change of directory must not move the lake.

@@ -1,46 +1,20 @@
 """``verify``: what the lake promises, proved on what is stored.
 
 Each check scans stored rows in slices of bounded size and counts breaches. It tells checks, tables, fields and
-counts, never a value. It is written apart from the code that it checks: masked forms are matched by the policy's
-own patterns, survivors are searched for with regular expressions, the conservation law is counted from rows.
+counts, never a value. It is written apart from the code that it checks: the conservation law is counted from rows,
+and ``app.stored`` looks for broken forms and surviving identifiers.
 """
 
-import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import polars as pl
 
-from app.steps.decode import decode
 from app.steps.deduplicate import key_columns
-from lake import policy as policies
-from lake.contract import FIELDS
-from lake.errors import LakeError
-from lake.identifiers import REDACTED
-from lake.policy import MASKED_FORMS
-from lake.sealing import places
+from app.stored import PARTITION, form_breaches, open_payloads, slices, survivors
 from lake.store import Lake
 from lake.tables import BRONZE, INGEST, PLACE, QUARANTINE, SILVER, Table
-
-_SLICE_ROWS: Final = 100_000
-_PARTITION: Final = ["topic_id", "kafka_partition"]
-_RAW: Final = {
-    "patient_name": "patient_name",
-    "ssn": "ssn",
-    "phone": "phone",
-    "email": "email",
-    "street": "address",
-    "patient_id": "patient_id",
-    "visit_id": "visit_id",
-    "date_of_birth": "date_of_birth",
-}
-_NOT_SEARCHED: Final = {
-    # Values of a closed set or of a form that is checked by itself.
-    *PLACE, "event_type", "sex", "severity", "disposition", "patient_key", "visit_key", "policy", "policy_fingerprint",
-}  # fmt: skip
-_MIN_CHARS: Final = 3
 
 
 @dataclass(frozen=True)
@@ -87,13 +61,13 @@ def _conservation(lake: Lake) -> list[Check]:
 
     def counted(table: Table, name: str, rows: pl.LazyFrame | None = None) -> pl.LazyFrame:
         rows = lake.store(table).scan() if rows is None else rows
-        return rows.group_by(_PARTITION).agg(pl.len().cast(pl.Int64).alias(name))
+        return rows.group_by(PARTITION).agg(pl.len().cast(pl.Int64).alias(name))
 
     unresolved = lake.store(QUARANTINE).scan().filter(pl.col("resolved_at").is_null())
     books = (
         lake.store(INGEST)
         .scan()
-        .group_by(_PARTITION)
+        .group_by(PARTITION)
         .agg(
             pl.col("messages", "duplicates").sum(),
             booked_silver=pl.col("silver").sum(),
@@ -106,7 +80,7 @@ def _conservation(lake: Lake) -> list[Check]:
         counted(SILVER, "silver"),
         counted(QUARANTINE, "quarantined", unresolved),
     ):
-        law = law.join(counts, on=_PARTITION, how="full", coalesce=True)
+        law = law.join(counts, on=PARTITION, how="full", coalesce=True)
     frame = law.collect().fill_null(0)
     off = frame.filter(
         (pl.col("bronze") != pl.col("silver") + pl.col("quarantined") + pl.col("duplicates"))
@@ -149,7 +123,7 @@ def _contracts(lake: Lake) -> list[Check]:
     checks = []
     for table in (BRONZE, QUARANTINE, SILVER, INGEST):
         scanned, broken = 0, Counter[str]()
-        for rows in _slices(lake, table):
+        for rows in slices(lake, table):
             _, failure = table.schema.filter(rows)
             scanned += rows.height
             broken.update(failure.counts())
@@ -160,27 +134,12 @@ def _contracts(lake: Lake) -> list[Check]:
 def _masked_forms(lake: Lake) -> list[Check]:
     """Every stored value has the form its row's policy gives it."""
     scanned, breaches = Counter[str](), Counter[str]()
-    for rows in _slices(lake, SILVER):
+    for rows in slices(lake, SILVER):
         for (name,), part in rows.partition_by("policy", as_dict=True).items():
-            for column, broken in _form_breaches(str(name)).items():
+            for column, broken in form_breaches(str(name)).items():
                 scanned[column] += part.height
                 breaches[column] += part.filter(broken.fill_null(value=False)).height
     return [Check("masked form", f"{SILVER.name}.{column}", scanned[column], breaches[column]) for column in scanned]
-
-
-def _form_breaches(name: str) -> dict[str, pl.Expr]:
-    """Column → whether its value breaks its rule, under the policy called ``name``."""
-    policy = policies.load(name)
-    broken: dict[str, pl.Expr] = {}
-    for column in SILVER.polars_schema:
-        rule = policy.columns.get(column)
-        if rule in MASKED_FORMS:
-            broken[column] = ~pl.col(column).str.contains(MASKED_FORMS[rule])
-        elif rule == "year":
-            broken[column] = ~pl.col(column).is_between(1850, pl.col("ingested_at").dt.year() + 1)
-        elif rule is None and column in map(policies.silver_column, FIELDS):
-            broken[column] = pl.col(column).is_not_null()
-    return broken
 
 
 def _payloads(lake: Lake) -> list[Check]:
@@ -188,116 +147,21 @@ def _payloads(lake: Lake) -> list[Check]:
     checks = []
     for table in (BRONZE, QUARANTINE):
         scanned, closed = 0, 0
-        for rows in _slices(lake, table):
+        for rows in slices(lake, table):
             scanned += rows.height
-            closed += _open(lake, rows)[1]
+            closed += open_payloads(lake, rows)[1]
         checks.append(Check("payload opens", table.name, scanned, closed))
     return checks
-
-
-def _open(lake: Lake, rows: pl.DataFrame) -> tuple[list[bytes | None], int]:
-    """The payloads of rows of one topic, None for those that do not open, and how many those are."""
-    sealed = rows["payload"].to_list()
-    where = list(places(rows["topic_id"][0], rows["kafka_partition"], rows["kafka_offset"])) if sealed else []
-    try:
-        return lake.key.unseal(sealed, where), 0
-    except LakeError:
-        return _open_each(lake, sealed, where)
-
-
-def _open_each(lake: Lake, sealed: list[bytes | None], where: list[bytes]) -> tuple[list[bytes | None], int]:
-    opened: list[bytes | None] = []
-    closed = 0
-    for payload, at in zip(sealed, where, strict=True):
-        try:
-            opened += lake.key.unseal([payload], [at])
-        except LakeError:
-            opened.append(None)
-            closed += 1
-    return opened, closed
 
 
 def _raw_identifiers(lake: Lake) -> list[Check]:
     """Search each Silver row's strings for its own record's raw identifiers."""
     scanned, breaches = Counter[str](), Counter[str]()
-    for rows in _slices(lake, SILVER):
-        records = _unsealed(lake, rows.select(PLACE).unique()).unique(PLACE)
-        text = (
-            pl.concat_str(
-                [pl.col(c).fill_null("") for c, t in rows.schema.items() if t == pl.String and c not in _NOT_SEARCHED],
-                separator="\n",
-            )
-            .str.to_lowercase()
-            .str.replace_all(REDACTED, "\n", literal=True)
-        )
-        both = rows.select(*PLACE, text=text).join(records, on=PLACE, how="inner")
-        for field in _RAW:
-            needle = pl.col(field).str.strip_chars().str.to_lowercase()
-            held = both.filter(needle.str.len_chars() >= _MIN_CHARS)
-            scanned[field] += held.height
-            suspects = held.filter(pl.col("text").str.contains(needle, literal=True)).select("text", needle)
-            breaches[field] += sum(_stands(text, raw) for text, raw in suspects.iter_rows())
+    for rows in slices(lake, SILVER):
+        for field, looked_at, found in survivors(lake, rows):
+            scanned[field] += looked_at
+            breaches[field] += len(found)
     return [Check("no raw identifier", f"{SILVER.name}, {field}", scanned[field], breaches[field]) for field in scanned]
-
-
-def _stands(text: str, raw: str) -> bool:
-    """Whether the raw identifier stands in the text as a whole word."""
-    return re.search(rf"(?<![^\W_]){re.escape(raw)}(?![^\W_])", text) is not None
-
-
-def _unsealed(lake: Lake, wanted: pl.DataFrame) -> pl.DataFrame:
-    """The raw identifiers of these messages, read from sealed Bronze into memory."""
-    bounds = wanted.group_by(_PARTITION).agg(low=pl.col("kafka_offset").min(), high=pl.col("kafka_offset").max())
-    parts = []
-    for topic_id, partition, low, high in bounds.iter_rows():
-        sealed = (
-            lake.store(BRONZE)
-            .scan()
-            .filter(
-                pl.col("topic_id") == topic_id,
-                pl.col("kafka_partition") == partition,
-                pl.col("kafka_offset").is_between(low, high),
-            )
-            .select(*PLACE, "payload")
-            .collect()
-            .join(wanted, on=PLACE, how="semi")
-        )
-        payloads, _ = _open(lake, sealed)
-        raw = decode(payloads).select(
-            *(pl.col(source).alias(name) for name, source in _RAW.items() if name != "street"),
-            # Of "Springfield, IL 62704" the first part is the city, which may be shown.
-            street=pl.when(~pl.col("address").str.contains(r"^[^,\n\d]+, *[A-Z]{2}( +\d{5}(-\d{4})?)?\s*$")).then(
-                pl.col("address").str.extract(r"^\s*([^,\n]+)")
-            ),
-        )
-        parts.append(sealed.select(PLACE).hstack(raw))
-    return pl.concat(parts)
-
-
-def _slices(lake: Lake, table: Table) -> Iterator[pl.DataFrame]:
-    """The table's rows in frames of about ``_SLICE_ROWS``, in the order that keeps reads short.
-
-    Slices follow (topic, partition, offset), which file statistics are kept for; ``ops/ingest`` is small.
-    """
-    store = lake.store(table)
-    if table is INGEST:
-        yield store.scan().select(table.polars_schema.names()).collect()
-        return
-    bounds = store.scan().group_by(_PARTITION).agg(low=pl.col("kafka_offset").min(), high=pl.col("kafka_offset").max())
-    for topic_id, partition, low, high in bounds.sort(_PARTITION).collect().iter_rows():
-        for start in range(low, high + 1, _SLICE_ROWS):
-            rows = (
-                store.scan()
-                .filter(
-                    pl.col("topic_id") == topic_id,
-                    pl.col("kafka_partition") == partition,
-                    pl.col("kafka_offset").is_between(start, start + _SLICE_ROWS - 1),
-                )
-                .select(table.polars_schema.names())
-                .collect()
-            )
-            if not rows.is_empty():
-                yield rows
 
 
 def _count(rows: pl.LazyFrame) -> int:

@@ -8,7 +8,14 @@ table                     a row is                                    partitione
 ``silver/events``         one valid, masked, deduplicated event       ``event_date``
 ``ops/ingest``            one landed batch of one Kafka partition     ``ingest_date``
 ``ops/audit``             one access to or change of patient data     ``date``
+``silver/visits``         one visit, folded from its events           ``admit_month``
+``silver/stays``          one stretch of a visit in one place         ``from_month``
+``silver/incomplete``     one visit id that no admission stands for   ``first_month``
+``ops/builds``            one build of Gold, and what it read         ``date``
+``ops/quality``           one check of one quality run                ``date``
 ========================  ==========================================  =================
+
+The first five are made with the lake; the others by the flows, when they first write them. Gold: ``lake.gold.tables``.
 """
 
 from dataclasses import dataclass
@@ -173,6 +180,137 @@ class Audit(dy.Schema):
     date = dy.Date(nullable=False)
 
 
+class Visit(dy.Schema):
+    """``silver/visits``: one visit as its events tell it now, cancels honoured, in whatever order they came.
+
+    Every row has an admission that stands. ``facility`` to ``bed`` are where the patient is or last was,
+    ``admit_facility`` and ``admit_department`` where the visit began. ``los_days`` is days from admission to
+    discharge, fractions included, null while the visit is open. ``flags`` names what is odd about its history.
+    """
+
+    visit_key = dy.String(nullable=False, primary_key=True)
+    patient_key = dy.String(nullable=False)
+    admitted_at = _utc()
+    discharged_at = _utc(nullable=True)
+    los_days = dy.Float64(nullable=True, min=0)
+    facility = dy.String(nullable=False)
+    department = dy.String(nullable=False)
+    ward = dy.String(nullable=True)
+    bed = dy.String(nullable=True)
+    admit_facility = dy.String(nullable=False)
+    admit_department = dy.String(nullable=False)
+    doctor_id = dy.String(nullable=True)
+    diagnosis_code = dy.String(nullable=True)
+    diagnosis = dy.String(nullable=True)
+    severity = dy.String(nullable=True)
+    treatment = dy.String(nullable=True)
+    disposition = dy.String(nullable=True)
+    sex = dy.String(nullable=True)
+    birth_year = dy.Int32(nullable=True)
+    flags = dy.List(dy.String(nullable=False), nullable=False)
+    events = dy.Int64(nullable=False, min=1)
+    first_event_at = _utc()
+    last_event_at = _utc()
+    admit_month = dy.Date(nullable=False)
+
+    @dy.rule()
+    def left_after_it_came(cls) -> pl.Expr:
+        """A discharge is not before its admission."""
+        return pl.col("discharged_at").is_null() | (pl.col("discharged_at") >= pl.col("admitted_at"))
+
+
+class Incomplete(dy.Schema):
+    """``silver/incomplete``: a visit id of which no admission stands. It counts in no KPI.
+
+    ``flags`` says why: ``cancelled`` (its admission was taken back and nothing else is left), ``no_admission``
+    (events, and never an admission), ``discharge_before_admission`` (a history that cannot be).
+    """
+
+    visit_key = dy.String(nullable=False, primary_key=True)
+    patient_key = dy.String(nullable=False)
+    flags = dy.List(dy.String(nullable=False), nullable=False, min_length=1)
+    events = dy.Int64(nullable=False, min=1)
+    first_event_at = _utc()
+    last_event_at = _utc()
+    first_month = dy.Date(nullable=False)
+
+
+class Stay(dy.Schema):
+    """``silver/stays``: one stretch of a visit in one place, between admission, transfers and discharge.
+
+    ``to_time`` is null while the patient is there. ``transfer_in``: began with a move from another department.
+    ``ends_visit``: ``to_time`` is the discharge.
+    """
+
+    visit_key = dy.String(nullable=False)
+    patient_key = dy.String(nullable=False)
+    facility = dy.String(nullable=False)
+    department = dy.String(nullable=False)
+    ward = dy.String(nullable=True)
+    bed = dy.String(nullable=True)
+    from_time = _utc()
+    to_time = _utc(nullable=True)
+    transfer_in = dy.Bool(nullable=False)
+    ends_visit = dy.Bool(nullable=False)
+    from_month = dy.Date(nullable=False)
+
+
+class Build(dy.Schema):
+    """``ops/builds``: one build of Gold: what it read, and the version of each table that belongs to it.
+
+    The row is written last: it publishes the build. Readers take the tables at the versions of the last row.
+    """
+
+    build_id = dy.Int64(nullable=False, primary_key=True, min=1)
+    kind = dy.String(nullable=False, check=lambda column: column.is_in(["full", "refresh"]))
+    built_at = _utc()
+    gold_format = dy.Int32(nullable=False)
+    timezone = dy.String(nullable=False)
+    silver_version = dy.Int64(nullable=False)
+    ingest_version = dy.Int64(nullable=False)
+    rebuild = dy.Int64(nullable=False)
+    positions = dy.List(
+        dy.Struct(
+            {
+                "topic_id": dy.String(nullable=True),
+                "kafka_partition": dy.Int32(nullable=True),
+                "kafka_offset": dy.Int64(nullable=True),
+            }
+        ),
+        nullable=False,
+    )
+    tables = dy.List(
+        dy.Struct({"table": dy.String(nullable=True), "version": dy.Int64(nullable=True)}), nullable=False
+    )
+    staffed_beds = dy.String(nullable=True)
+    data_start = _utc(nullable=True)
+    data_end = _utc(nullable=True)
+    new_events = dy.Int64(nullable=False)
+    months = dy.Int64(nullable=False)
+    seconds = dy.List(
+        dy.Struct({"step": dy.String(nullable=True), "seconds": dy.Float64(nullable=True)}), nullable=False
+    )
+    date = dy.Date(nullable=False)
+
+
+class Quality(dy.Schema):
+    """``ops/quality``: one check of one run; counts and rule names only, never a value.
+
+    ``status`` is ``passed``, ``failed`` or ``skipped`` (nothing to check yet). ``observed`` and ``expected`` are
+    short texts for people. A failed check of severity ``error`` keeps Gold from being published.
+    """
+
+    run_id = dy.String(nullable=False, primary_key=True)
+    check = dy.String(nullable=False, primary_key=True)
+    table = dy.String(nullable=False)
+    severity = dy.String(nullable=False, check=lambda column: column.is_in(["error", "warning"]))
+    status = dy.String(nullable=False, check=lambda column: column.is_in(["passed", "failed", "skipped"]))
+    observed = dy.String(nullable=False)
+    expected = dy.String(nullable=False)
+    checked_at = _utc()
+    date = dy.Date(nullable=False)
+
+
 @dataclass(frozen=True)
 class Table:
     """A table's name (its path under the lake root), contract and partition column."""
@@ -196,8 +334,16 @@ QUARANTINE: Final = Table("bronze/quarantine", Quarantine, "ingest_date")
 SILVER: Final = Table("silver/events", Silver, "event_date")
 INGEST: Final = Table("ops/ingest", Ingest, "ingest_date")
 AUDIT: Final = Table("ops/audit", Audit, "date")
+VISITS: Final = Table("silver/visits", Visit, "admit_month")
+STAYS: Final = Table("silver/stays", Stay, "from_month")
+INCOMPLETE: Final = Table("silver/incomplete", Incomplete, "first_month")
+BUILDS: Final = Table("ops/builds", Build, "date")
+QUALITY: Final = Table("ops/quality", Quality, "date")
 
 TABLES: Final = (BRONZE, QUARANTINE, SILVER, INGEST, AUDIT)
+
+DERIVED: Final = (VISITS, STAYS, INCOMPLETE, BUILDS, QUALITY)
+"""What the flows make, when they first write it: older lakes get these tables too."""
 
 LANDED: Final = (BRONZE, QUARANTINE, INGEST, SILVER)
 """What a batch lands in, in the order of the commits: Silver last."""

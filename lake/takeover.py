@@ -24,7 +24,8 @@ from lake.tables import Table
 
 FOLDER: Final = ".rebuild"
 _NOTE: Final = "takeover.json"
-_APP: Final = "wardlake:rebuild"
+REBUILD_APP: Final = "wardlake:rebuild"
+"""The Delta ``txn`` app id that a rebuild leaves in the tables that it took over."""
 
 Mode = Literal["append", "overwrite"]
 
@@ -74,7 +75,7 @@ def pending(root: Path) -> bool:
 
 def _take(store: DeltaStore, source: Path, mode: Mode, rebuild: int) -> None:
     store.refresh()
-    if (store.handle.transaction_version(_APP) or 0) >= rebuild:
+    if (store.handle.transaction_version(REBUILD_APP) or 0) >= rebuild:
         return
     names = ", ".join(f'"{name}"' for name in store.table.polars_schema)
     files = live_files(DeltaTable(source))
@@ -96,7 +97,7 @@ def _take(store: DeltaStore, source: Path, mode: Mode, rebuild: int) -> None:
             rows,
             mode=mode,
             writer_properties=WRITER,
-            commit_properties=CommitProperties(app_transactions=[Transaction(_APP, rebuild)]),
+            commit_properties=CommitProperties(app_transactions=[Transaction(REBUILD_APP, rebuild)]),
         )
     finally:
         connection.close()

@@ -56,8 +56,8 @@ def demo(
 def _run(settings: Settings, simulated: SimulatorSettings, *, live: bool) -> None:
     simulator = Simulator(simulated)
     publish(simulator, settings.bootstrap, settings.topic, total=simulated.events, rate=None)
-    settings.lake.parent.mkdir(parents=True, exist_ok=True)
-    simulator.write_staffed_beds(settings.lake.parent / "staffed_beds.csv")
+    settings.staffed_beds_path.parent.mkdir(parents=True, exist_ok=True)
+    simulator.write_staffed_beds(settings.staffed_beds_path)
     stream_into_lake(settings, until_caught_up=True, demo=True)
     print_summary(settings.lake)
     if live:

@@ -1,0 +1,32 @@
+"""Building Gold from the lake that the settings name."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from app.opening import open_with_key
+from app.settings import Settings
+from app.stored import measure_masking
+from lake.gold import build as building
+from lake.gold import staffed_beds
+from lake.gold.build import Built
+
+
+def build(settings: Settings, *, full: bool = False, progress: Callable[[str], None] = lambda _: None) -> Built:
+    """Bring Gold up to date with Silver, or with ``full`` make it anew; publishes it and returns what it came to.
+
+    Needs the lake's key: masking is measured on what is stored, against the opened messages. Raises ``UsageError``
+    where no message has landed or the staffed beds cannot be used, ``LakeError`` for other trouble.
+    """
+    beds = staffed_beds.read(settings.staffed_beds_path, required=settings.staffed_beds is not None)
+    if beds.rows is None:
+        progress(f"no staffed beds at {settings.staffed_beds_path}: occupancy rates are null")
+    lake = open_with_key(settings)
+    ask = building.Ask(
+        beds=beds,
+        timezone=settings.timezone,
+        measure=lambda above: measure_masking(lake, above, settings.timezone),
+        now=lambda: datetime.now(UTC),
+        full=full,
+        progress=progress,
+    )
+    return building.build(lake, ask)

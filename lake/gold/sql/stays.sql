@@ -1,0 +1,34 @@
+-- One row per stretch of a visit in one place: from its admission or a transfer to the next transfer or the discharge.
+-- A transfer before the admission or after the discharge moves nobody; the visit is flagged.
+WITH moves AS (
+    SELECT s.*, h.admitted_patient, h.discharged_at
+    FROM standing AS s
+    INNER JOIN histories AS h USING (visit_key)
+    WHERE
+        s.stands
+        AND s.event_type IN ('admit', 'transfer')
+        AND h.admitted_at IS NOT NULL
+        AND (h.discharged_at IS NULL OR h.discharged_at >= h.admitted_at)
+        AND s.event_time >= h.admitted_at
+        AND (s.event_time < h.discharged_at OR h.discharged_at IS NULL OR s.event_type = 'admit')
+    QUALIFY s.event_type = 'transfer' OR row_number() OVER (PARTITION BY s.visit_key, s.event_type ORDER BY s.seq) = 1
+)
+SELECT
+    visit_key,
+    admitted_patient AS patient_key,
+    facility,
+    department,
+    ward,
+    bed,
+    event_time AS from_time,
+    coalesce(lead(event_time) OVER of_visit, discharged_at) AS to_time,
+    coalesce(
+        event_type = 'transfer'
+        AND (facility <> lag(facility) OVER of_visit OR department <> lag(department) OVER of_visit),
+        false
+    ) AS transfer_in,
+    discharged_at IS NOT NULL AND lead(event_time) OVER of_visit IS NULL AS ends_visit,
+    date_trunc('month', timezone('UTC', event_time))::DATE AS from_month,
+    seq
+FROM moves
+WINDOW of_visit AS (PARTITION BY visit_key ORDER BY seq)

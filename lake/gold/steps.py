@@ -1,0 +1,138 @@
+"""The steps of a build, on its private DuckDB: read, fold, KPIs, compliance. Each writes months of derived tables."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Final
+
+import duckdb
+import polars as pl
+
+from lake.gold import compute, duck, fold, replace, snapshot
+from lake.gold.fold import FOLDED, name_of
+from lake.gold.published import Published
+from lake.gold.snapshot import Positions, Snapshot
+from lake.gold.staffed_beds import StaffedBeds
+from lake.gold.tables import COMPLIANCE, sql
+from lake.store import DeltaStore, Lake, live_files
+from lake.tables import INCOMPLETE, INGEST, SILVER, STAYS, UTC, VISITS
+
+Measure = Callable[[Positions], pl.DataFrame]
+"""Looks at the Silver rows above these positions: ``day``, ``policy``, ``rows_scanned``, ``rows_broken``."""
+
+_SORTED_BY: Final = {VISITS: "admitted_at", STAYS: "from_time", INCOMPLETE: "first_event_at"}
+
+
+@dataclass
+class Run:
+    """A build under way. ``before`` is the build that it goes on from, None where all is built anew.
+
+    ``stores``: the derived tables by name; ``old``: their files as ``before`` published them.
+    """
+
+    lake: Lake
+    connection: duckdb.DuckDBPyConnection
+    seen: Snapshot
+    before: Published | None
+    stores: Mapping[str, DeltaStore]
+    old: Mapping[str, list[str]]
+    beds: StaffedBeds
+    timezone: str
+    new_events: int = 0
+    months: int = 0
+    data_start: datetime | None = None
+    data_end: datetime | None = None
+
+    @property
+    def positions(self) -> Positions:
+        """How far the build that this one goes on from had read."""
+        return self.before.positions if self.before else {}
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What each commit says of where it comes from."""
+        return {"wardlake.silver_version": str(self.seen.silver_version)}
+
+    def one(self, query: str) -> tuple[object, ...]:
+        """The first row of a query."""
+        rows = self.connection.sql(query).fetchall()
+        return tuple(rows[0])
+
+    def days(self, query: str) -> list[date]:
+        """The first column of a query."""
+        return [row[0] for row in self.connection.sql(query).fetchall()]
+
+
+def read(run: Run) -> None:
+    """Make ``events``: all events in a full build, else all those of the visits that have new ones (``touched``)."""
+    duck.view(run.connection, "seen", snapshot.as_frame(run.positions))
+    for table in FOLDED:
+        duck.files(run.connection, f"old_{name_of(table)}", table, run.old[table.name] if run.before else [])
+    if run.before is None:
+        duck.files(run.connection, "events", SILVER, snapshot.files(run.lake, SILVER)["path"].to_list())
+        fresh = "events"
+    else:
+        new = snapshot.new_files(run.lake, run.seen.positions, run.positions)
+        duck.files(run.connection, "silver_new", SILVER, new)
+        run.connection.execute(sql("refresh/touched"))
+        dates = run.days("FROM touched_dates")
+        duck.files(run.connection, "silver_touched", SILVER, snapshot.files_of_dates(run.lake, dates))
+        run.connection.execute("CREATE TEMP VIEW events AS FROM silver_touched SEMI JOIN touched USING (visit_key)")
+        fresh = "fresh"
+    count, latest = run.one(f"SELECT count(*), max(event_time) FROM {fresh}")  # noqa: S608
+    known = [run.before.data_end] if run.before else []
+    run.new_events = int(str(count))
+    run.data_end = max((at for at in (*known, latest) if isinstance(at, datetime)), default=None)
+
+
+def visits(run: Run) -> None:
+    """Fold ``events``, and put what comes out in the place of what these visits were."""
+    fold.run(run.connection)
+    touched = "visits UNION ALL BY NAME FROM old_visits SEMI JOIN touched USING (visit_key)" if run.before else "visits"
+    run.connection.execute(f"CREATE TEMP TABLE touched_visits AS FROM {touched}")
+    for table in FOLDED:
+        name, part, columns = name_of(table), table.partition, replace.columns(table)
+        which, kept = None, ""
+        if run.before:
+            before = f"old_{name} SEMI JOIN touched USING (visit_key)"
+            which = run.days(f"SELECT {part} FROM {before} UNION SELECT {part} FROM {name}")  # noqa: S608
+            kept = (
+                f" UNION ALL SELECT {columns} FROM old_{name} ANTI JOIN touched USING (visit_key) "  # noqa: S608
+                f"WHERE {part} IN ({replace.listed(which) or 'NULL'})"
+            )
+        order = f"{part}, {_SORTED_BY[table]}, visit_key"
+        rows = run.connection.sql(f"FROM (SELECT {columns} FROM {name}{kept}) ORDER BY {order}")  # noqa: S608
+        replace.months(run.stores[table.name], rows, which, run.metadata)
+    for table in FOLDED:
+        run.connection.execute(f"DROP TABLE {name_of(table)}")
+        duck.files(run.connection, name_of(table), table, live_files(run.stores[table.name].handle))
+
+
+def kpis(run: Run) -> None:
+    """Rebuild the KPI tables in the months in which something may have changed."""
+    (start,) = run.one("SELECT min(admitted_at) FROM visits")
+    run.data_start = start if isinstance(start, datetime) else None
+    compute.prepare(run.connection, run.beds.rows, run.data_start, run.data_end)
+    every = run.before is None or run.before.staffed_beds != run.beds.fingerprint
+    if every or run.before is None:
+        compute.all_months(run.connection)
+    else:
+        before = {"data_start": [run.before.data_start], "data_end": [run.before.data_end]}
+        duck.view(run.connection, "previous", pl.DataFrame(before, schema={"data_start": UTC, "data_end": UTC}))
+        run.connection.execute(sql("refresh/months"))
+    months = run.days("FROM months")
+    run.months = len(months)
+    for table, rows in compute.tables(run.connection):
+        replace.months(run.stores[table.name], rows, None if every else months, run.metadata)
+
+
+def compliance(run: Run, measure: Measure) -> None:
+    """Count what became of the messages and look at the new Silver rows, for the months in which any came in."""
+    duck.view(run.connection, "measured", measure(run.positions))
+    duck.files(run.connection, "ingest", INGEST, snapshot.files(run.lake, INGEST)["path"].to_list())
+    duck.files(run.connection, "old_compliance", COMPLIANCE, run.old[COMPLIANCE.name] if run.before else [])
+    run.connection.execute(sql("refresh/ingest_months"))
+    run.connection.execute(sql("refresh/masking"))
+    rows = duck.frame(run.connection, sql("compliance"), COMPLIANCE)
+    which = run.days("FROM ingest_months") if run.before else None
+    replace.months(run.stores[COMPLIANCE.name], rows, which, run.metadata)
