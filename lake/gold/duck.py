@@ -49,13 +49,14 @@ def view(connection: duckdb.DuckDBPyConnection, name: str, rows: pl.DataFrame) -
 
 def files(connection: duckdb.DuckDBPyConnection, name: str, table: Table, paths: list[str]) -> None:
     """Make a view called ``name`` over a table's files, which may be none."""
+    connection.execute(f"DROP VIEW IF EXISTS {name}")
     if not paths:  # read_parquet refuses an empty list
         connection.register(name, table.empty().to_arrow())
         return
     columns = ", ".join(f'"{column}"' for column in table.polars_schema)
     listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
     connection.execute(
-        f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT {columns} FROM read_parquet([{listed}], union_by_name = true, "  # noqa: S608
+        f"CREATE TEMP VIEW {name} AS SELECT {columns} FROM read_parquet([{listed}], union_by_name = true, "  # noqa: S608
         f"hive_partitioning = true, hive_types = {{'{table.partition}': DATE}})"
     )
 
@@ -63,4 +64,4 @@ def files(connection: duckdb.DuckDBPyConnection, name: str, table: Table, paths:
 def frame(connection: duckdb.DuckDBPyConnection, query: str, table: Table) -> pl.DataFrame:
     """The rows of a query, as the table's contract has them: its columns, in order, of its types."""
     rows = cast("pl.DataFrame", connection.sql(query).pl())
-    return rows.select(table.polars_schema.names()).cast(table.polars_schema)  # type: ignore[arg-type]
+    return rows.select(table.polars_schema.names()).cast(table.polars_schema)

@@ -11,4 +11,5 @@ FROM (
     SELECT p.data_end - INTERVAL 720 HOURS, b.data_end FROM previous AS p, bounds AS b
     UNION ALL
     SELECT least(p.data_start, b.data_start), greatest(p.data_start, b.data_start) FROM previous AS p, bounds AS b
+    WHERE p.data_start IS DISTINCT FROM b.data_start
 );
