@@ -7,8 +7,8 @@ algorithms. Nonces are random, 96 bit, one per message (NIST SP 800-38D 8.2.2: a
 
 import base64
 import hashlib
-import hmac
 import os
+import struct
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from lake.errors import LakeError, UsageError
@@ -40,9 +41,9 @@ class LakeKey:
                 expected=f"{KEY_BYTES} bytes, base64",
                 next_move=_MAKE_ONE,
             )
-        self._key = key
+        self._mac = HMAC(key, hashes.SHA256())
         self._cipher = AESGCM(_derive(key, b"wardlake seal v1"))
-        self._fingerprint_key = _derive(key, b"wardlake content v1")
+        self._fingerprint = hashlib.blake2b(digest_size=8, key=_derive(key, b"wardlake content v1"))
         self.key_id = _derive(key, b"wardlake key id v1").hex()[:16]
 
     def __repr__(self) -> str:
@@ -127,18 +128,25 @@ class LakeKey:
 
     def pseudonyms(self, values: Sequence[str]) -> list[str]:
         """HMAC-SHA-256 of each value with the lake's key, its first 32 hex characters."""
-        key = self._key
-        return [hmac.digest(key, value.encode(), "sha256").hex()[:32] for value in values]
+        made = []
+        for value in values:
+            mac = self._mac.copy()  # a third of the cost of beginning with the key each time
+            mac.update(value.encode())
+            made.append(mac.finalize().hex()[:32])
+        return made
 
-    def fingerprints(self, values: Sequence[str]) -> list[int]:
+    def fingerprints(self, values: Sequence[bytes]) -> list[int]:
         """Keyed 64-bit fingerprint (BLAKE2b, RFC 7693) of each value, as a signed integer.
 
         It is compared only between rows whose deduplication key is equal already, so 64 bits are ample; keyed,
         because an unkeyed digest of a patient's record could be guessed at.
         """
-        key = self._fingerprint_key
-        blake2b, from_bytes = hashlib.blake2b, int.from_bytes
-        return [from_bytes(blake2b(v.encode(), digest_size=8, key=key).digest(), "little", signed=True) for v in values]
+        made = []
+        for value in values:
+            digest = self._fingerprint.copy()
+            digest.update(value)
+            made.append(digest.digest())
+        return list(struct.unpack(f"<{len(made)}q", b"".join(made)))
 
 
 def places(topic_id: str, partitions: Iterable[int], offsets: Iterable[int]) -> Iterable[bytes]:

@@ -1,16 +1,16 @@
 """Decode: payload bytes → one text column per field of the contract, and the reasons of what could not be.
 
-Two speeds, one answer. A payload that is plainly well formed (one flat object, known fields, each at most once,
-strings or nulls, valid escapes) is recognised by one regular expression and parsed by Polars with all others of
-the batch. The rest are taken one by one with the standard library, which can say what is wrong. Which keys come
-in which order is the sender's business, so the order of the expression is taken from the batch itself.
+Three speeds, one answer. A payload that is lean (one flat object of known fields, each once and a plain string) is
+known by a simple pattern and its own length, and parsed by Polars with all others of the batch. So is what is well
+formed with nulls or escapes, by a pattern of twice the cost. The rest are taken one by one with the standard library,
+which can say what is wrong. Spacing and the order of keys are the sender's business, so the patterns take them from
+the batch itself.
 """
 
 import json
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from itertools import compress
 from typing import Final, cast
 
 import polars as pl
@@ -23,6 +23,7 @@ _TEXT: Final = (
     r"|u(?:[1-9a-cA-CeEfF][0-9a-fA-F]{3}|0[1-9a-fA-F][0-9a-fA-F]{2}|00[2-9a-fA-F][0-9a-fA-F]"
     r"|[dD][0-7][0-9a-fA-F]{2})))*\""
 )
+_FIRST_COLON: Final = re.compile(rb'\{"[a-z_]+":( ?)"')
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _SCHEMA: Final = dict.fromkeys(FIELDS, pl.String())
 
@@ -35,20 +36,12 @@ def decode(payloads: Sequence[bytes | None]) -> pl.DataFrame:
     ``reasons`` (List[String]; null when it decoded). A payload with reasons has the fields that could be read.
     """
     texts = _texts(payloads)
-    # The pattern lets a text end after a comma, as one that was cut off may: hence the second condition.
-    plain = (
-        texts.str.contains(_plain_pattern(_key_order(payloads)))
-        & texts.str.ends_with("}")
-        & (texts.str.len_bytes() <= MAX_FIELD_BYTES)
-    ).fill_null(value=False)
-    parsed = _parse_plain(plain, payloads)
-    if parsed is None:
-        plain = pl.zeros(len(payloads), pl.Boolean, eager=True)
-        parsed = _decode_carefully([], payloads)
-    if parsed.height == len(payloads):
-        return parsed
-    slow = (~plain).arg_true().to_list()
-    return pl.concat([parsed, _decode_carefully(slow, payloads)]).sort("row")
+    lean = _lean(texts, payloads)
+    if lean.height == len(payloads):
+        return lean
+    formed = _formed(_others(len(payloads), lean), texts, payloads)
+    careful = _decode_carefully(_others(len(payloads), lean, formed).to_list(), payloads)
+    return pl.concat([lean, formed, careful]).sort("row")
 
 
 def _texts(payloads: Sequence[bytes | None]) -> pl.Series:
@@ -56,23 +49,68 @@ def _texts(payloads: Sequence[bytes | None]) -> pl.Series:
     return pl.Series([None if p is None else p.decode("utf-8", "replace") for p in payloads], dtype=pl.String)
 
 
-def _parse_plain(plain: pl.Series, payloads: Sequence[bytes | None]) -> pl.DataFrame | None:
-    """Parse the lines that the pattern let through; ``None`` should the parser refuse one after all."""
-    rows = plain.arg_true()
-    if rows.is_empty():
-        return _decode_carefully([], payloads)
-    lines = b"\n".join(cast("Iterable[bytes]", compress(payloads, plain.to_list())))
+def _lean(texts: pl.Series, payloads: Sequence[bytes | None]) -> pl.DataFrame:
+    """Rows that hold known fields, each once and a plain string, and not a byte more.
+
+    The pattern shows a flat object of plain strings. Each column that the parser filled accounts for one pair of it;
+    a pair that no column accounts for (an unknown field, a second one of a name) would make the text longer.
+    """
+    space = _spacing(payloads)
+    parsed = _parse(_where(texts.str.contains(_lean_pattern(space)), texts), payloads)
+    around = len('"":"",') + 2 * len(space)
+    told = pl.sum_horizontal((pl.col(name).str.len_bytes() + (len(name) + around)).fill_null(0) for name in FIELDS)
+    whole = told + (len("{}") - len(",") - len(space)) == texts.gather(parsed["row"]).str.len_bytes()
+    return parsed.filter(whole)
+
+
+def _formed(rows: pl.Series, texts: pl.Series, payloads: Sequence[bytes | None]) -> pl.DataFrame:
+    """Those of ``rows`` that hold known fields in one order, each at most once, strings or nulls."""
+    # The pattern lets a text end after a comma, as one that was cut off may: hence the second condition.
+    found = texts.gather(rows)
+    formed = found.str.contains(_formed_pattern(_key_order(payloads))) & found.str.ends_with("}")
+    return _parse(rows.gather(_where(formed, found)), payloads)
+
+
+def _others(count: int, *frames: pl.DataFrame) -> pl.Series:
+    """Numbers of the rows that none of ``frames`` has."""
+    left = pl.repeat(value=True, n=count, eager=True)
+    for frame in frames:
+        left = left.scatter(frame["row"], values=False)
+    return left.arg_true()
+
+
+def _where(holds: pl.Series, texts: pl.Series) -> pl.Series:
+    """Numbers of the texts of which it ``holds`` and which are not too long for a field."""
+    return (holds & (texts.str.len_bytes() <= MAX_FIELD_BYTES)).fill_null(value=False).arg_true()
+
+
+def _parse(rows: pl.Series, payloads: Sequence[bytes | None]) -> pl.DataFrame:
+    """These rows, parsed; none of them should the parser refuse one after all."""
+    lines = b"\n".join(cast("Iterable[bytes]", map(payloads.__getitem__, rows.to_list())))
     try:
-        fields = pl.scan_ndjson(lines, schema=_SCHEMA).collect()
+        fields = pl.scan_ndjson(lines, schema=_SCHEMA).collect() if lines else _decode_carefully([], payloads)
     except pl.exceptions.ComputeError:
-        return None
+        fields = _decode_carefully([], payloads)
     if fields.height != rows.len():
-        return None
-    return (
-        pl.DataFrame({"row": rows.cast(pl.UInt32)})
-        .hstack(fields)
-        .with_columns(unknown_fields=pl.lit(0, pl.UInt32), reasons=pl.lit(None, pl.List(pl.String)))
+        return _decode_carefully([], payloads)
+    return fields.select(
+        rows.cast(pl.UInt32).alias("row"),
+        *FIELDS,
+        unknown_fields=pl.lit(0, pl.UInt32),
+        reasons=pl.lit(None, pl.List(pl.String)),
     )
+
+
+def _spacing(payloads: Sequence[bytes | None]) -> str:
+    """What stands after each colon and comma of the batch's first object: nothing, or a space."""
+    found = next(filter(None, (_FIRST_COLON.match(payload or b"") for payload in payloads[:16])), None)
+    return found[1].decode() if found else ""
+
+
+@lru_cache(maxsize=2)
+def _lean_pattern(space: str) -> str:
+    pair = rf'"[a-z_]+":{space}"[^"\\\x00-\x1f\x{{FFFD}}]*"'
+    return rf"^\{{{pair}(?:,{space}{pair})*\}}$"
 
 
 def _key_order(payloads: Sequence[bytes | None]) -> tuple[str, ...]:
@@ -97,7 +135,7 @@ def _merge(seen: list[str]) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=64)
-def _plain_pattern(order: tuple[str, ...]) -> str:
+def _formed_pattern(order: tuple[str, ...]) -> str:
     pairs = "".join(rf'(?:"{name}": ?(?:null|{_TEXT})(?:, ?|\}}$))?' for name in order)
     return r"^\{" + pairs + r"$"
 

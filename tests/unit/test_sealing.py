@@ -118,7 +118,7 @@ def test_pseudonyms_are_hmac_sha_256_with_the_lake_s_key() -> None:
 
 
 def test_fingerprints_are_keyed_and_fit_a_long_column() -> None:
-    values = [f"record {n}" for n in range(1000)]
+    values = [b"record %d" % n for n in range(1000)]
     found = KEY.fingerprints(values)
     assert len(set(found)) == 1000
     assert all(-(2**63) <= one < 2**63 for one in found)
