@@ -1,7 +1,9 @@
 """The lake on disk: made once and whole, opened with care, appended to with its positions."""
 
 import json
+import os
 import stat
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -10,13 +12,13 @@ from typing import Any
 import polars as pl
 import pytest
 from deltalake import DeltaTable
-from deltalake.exceptions import CommitFailedError
+from deltalake.exceptions import CommitFailedError, DeltaError
 
 from lake import store
 from lake.errors import LakeError
 from lake.sealing import LakeKey
 from lake.store import MARKER, DeltaStore, Lake, app_id, create, exists, is_demo, open_lake
-from lake.tables import AUDIT, TABLES
+from lake.tables import AUDIT, INGEST, TABLES
 from tests.lakes import KEY, Feeder, make_lake, rows, simulated
 
 OTHER_KEY = LakeKey(b"another key of thirty-two bytes.")
@@ -239,6 +241,36 @@ def test_history_is_checkpointed_and_compacted(audit: DeltaStore, monkeypatch: p
     fresh = DeltaStore(audit.path.parents[1], AUDIT)
     assert sorted(map(int, fresh.scan().collect()["detail"])) == list(range(50))
     assert fresh.position("t", 0) == 49
+
+
+def test_a_handle_older_than_the_log_commits_nothing_until_it_caught_up(lake: Lake) -> None:
+    ingest, started, reader = (DeltaStore(lake.root, INGEST) for _ in range(3))
+    for offset in range(3):
+        ingest.append(INGEST.empty(), {app_id("t", 0): offset})
+    for store_ in (started, reader):
+        store_.refresh()
+    log = ingest.path / "_delta_log"
+    for offset in range(3, 45):
+        _age(log)
+        ingest.append(INGEST.empty(), {app_id("t", 0): offset})
+    ours = f"{started.handle.version() + 1:020d}.json"
+    assert not (log / ours).exists()  # the log no longer tells what happened since
+    for positions in ({app_id("t", 0): 3}, {app_id("t", 1): 0}):
+        with pytest.raises(DeltaError):
+            started.append(INGEST.empty(), positions)
+    assert not (log / ours).exists()
+    assert DeltaStore(lake.root, INGEST).refresh() == ingest.handle.version() == 45
+    assert reader.scan().collect().is_empty()  # an old snapshot is still read
+    started.refresh()
+    assert started.position("t", 0) == 44
+    started.append(INGEST.empty(), {app_id("t", 1): 0})
+    assert DeltaStore(lake.root, INGEST).position("t", 1) == 0
+
+
+def _age(folder: Path) -> None:
+    an_hour_ago = time.time() - 3600
+    for path in folder.iterdir():
+        os.utime(path, (an_hour_ago, an_hour_ago))
 
 
 def test_a_reader_from_before_a_compaction_reads_on(audit: DeltaStore) -> None:
