@@ -15,8 +15,9 @@ from typing import Final
 import pytest
 
 from lake.contract import FIELDS, REQUIRED
+from lake.gold.tables import GOLD, VIEWS, about, meanings
 from lake.policy import RULES, load
-from lake.tables import TABLES, Table
+from lake.tables import DERIVED, TABLES, Table
 from tests.commands import ROOT, SECONDS, Place
 
 README: Final = (ROOT / "README.md").read_text("utf-8")
@@ -99,13 +100,25 @@ def section(page: str, title: str) -> list[list[str]]:
     return rows[2:]
 
 
-@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+@pytest.mark.parametrize("table", [*TABLES, *DERIVED, *GOLD], ids=lambda table: table.name)
 def test_every_column_of_a_table_is_documented(table: Table) -> None:
-    documented = {name: kind for name, kind, _ in section("tables.md", f"`{table.name}`")}
+    page = "gold.md" if table in GOLD else "tables.md"
+    documented = {name: kind for name, kind, _ in section(page, f"`{table.name}`")}
     kinds = {name: re.match(r"\w+", str(dtype))[0] for name, dtype in table.polars_schema.items()}
     assert {name: kind.partition("(")[0] for name, kind in documented.items()} == kinds
-    text = (ROOT / "docs" / "tables.md").read_text("utf-8").split(f"## `{table.name}`")[1].split("\n## ")[0]
+    text = (ROOT / "docs" / page).read_text("utf-8").split(f"## `{table.name}`")[1].split("\n## ")[0]
     assert f"Partitioned by `{table.partition}`" in text
+
+
+@pytest.mark.parametrize("table", GOLD, ids=lambda table: table.name)
+def test_a_gold_table_is_documented_in_the_words_of_its_sql(table: Table) -> None:
+    name = table.name.removeprefix("gold/")
+    assert {column: meaning for column, _, meaning in section("gold.md", f"`{table.name}`")} == meanings(name)
+    assert about(name) in (ROOT / "docs" / "gold.md").read_text("utf-8")
+
+
+def test_every_view_of_gold_is_documented() -> None:
+    assert section("gold.md", "Views") == [[f"gold.{view}", about(view)] for view in VIEWS]
 
 
 def test_every_field_of_the_event_is_documented() -> None:
