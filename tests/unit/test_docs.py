@@ -63,6 +63,8 @@ def defaults(settings: Settings) -> dict[str, str]:
         "key": "none",
         "key_file": f"$WARDLAKE_DATA/{settings.key_path.relative_to(settings.data)}",
         "dedup_key": ",".join(settings.dedup_key),
+        "staffed_beds": f"$WARDLAKE_DATA/{settings.staffed_beds_path.relative_to(settings.data)}",
+        "export": f"$WARDLAKE_DATA/{settings.export.relative_to(settings.data)}",
     }
 
 
@@ -70,14 +72,14 @@ def test_every_setting_has_its_row_and_there_is_no_other(monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     shown = defaults(load())
     assert documented_settings() == {
-        name: (env_name(name), "none" if name in ("key", "timezone") else flag_name(name), shown[name])
+        name: (env_name(name), "none" if name in ("key", "timezone", "staffed_beds") else flag_name(name), shown[name])
         for name in Settings.model_fields
     }
 
 
 def test_every_variable_that_the_docs_name_is_read() -> None:
     known = {env_name(name) for name in Settings.model_fields}
-    known |= {"WARDLAKE_CONFIG", "WARDLAKE_TEST_KAFKA", "WARDLAKE_HYPOTHESIS"}
+    known |= {"WARDLAKE_CONFIG", "WARDLAKE_TEST_KAFKA", "WARDLAKE_HYPOTHESIS", "WARDLAKE_TOGETHER_MINUTES"}
     named = {name for page in PAGES for name in re.findall(r"\bWARDLAKE_[A-Z_]+\b", page.read_text("utf-8"))}
     assert named <= known
 
