@@ -5,21 +5,26 @@ from typing import Final
 import polars as pl
 from confluent_kafka import KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
+from deltalake import DeltaTable
 
 from app.stream.ends import end_offsets
-from lake.store import Lake
+from lake.gold.tables import GOLD
+from lake.store import DeltaStore, Lake
+from lake.tables import DERIVED
 
 _SECONDS: Final = 3
 
 
 def table_states(lake: Lake) -> list[dict[str, object]]:
-    """Per table: name, Delta version, live files, bytes and rows."""
+    """Per table that is there: name, Delta version, live files, bytes and rows."""
     states: list[dict[str, object]] = []
-    for name, store in lake.stores.items():
+    derived = (DeltaStore(lake.root, table) for table in (*DERIVED, *GOLD))
+    there = (store for store in derived if DeltaTable.is_deltatable(str(store.path)))
+    for store in (*lake.stores.values(), *there):
         files = pl.DataFrame(store.handle.get_add_actions(flatten=True)).select("size_bytes")
         states.append(
             {
-                "table": name,
+                "table": store.table.name,
                 "version": store.handle.version(),
                 "files": files.height,
                 "bytes": int(files["size_bytes"].sum()),
