@@ -31,18 +31,18 @@ def deduplicate(rows: pl.DataFrame, known: pl.DataFrame, key: Sequence[str]) -> 
     (others do no harm), each once. Of rows with one key the first by partition and offset counts, so the answer
     does not depend on the order in which partitions were polled.
     """
-    rows = rows.sort(ORDER)
+    columns = rows.select(*ORDER, *key, "content_hash").with_row_index("at").sort(ORDER)  # the rest is many times wider
     standing = known.select(*key, standing="content_hash").join(
-        rows.select(key), on=list(key), how="semi", nulls_equal=True
+        columns.select(key), on=list(key), how="semi", nulls_equal=True
     )
-    judged = rows.join(standing, on=list(key), how="left", nulls_equal=True, maintain_order="left").with_columns(
+    judged = columns.join(standing, on=list(key), how="left", nulls_equal=True, maintain_order="left").select(
+        "at",
         first=pl.col("standing").is_null() & pl.struct(key).is_first_distinct(),
-        against=pl.coalesce("standing", pl.col("content_hash").first().over(key)),
+        twin=pl.col("content_hash") == pl.coalesce("standing", pl.col("content_hash").first().over(key)),
     )
-    twin = pl.col("content_hash") == pl.col("against")
-    added = ["standing", "first", "against"]
-    return Deduplicated(
-        fresh=judged.filter("first").drop(added),
-        duplicates=judged.filter(~pl.col("first") & twin).drop(added),
-        conflicts=judged.filter(~pl.col("first") & ~twin).drop(added),
-    )
+
+    def those(fit: pl.Expr) -> pl.DataFrame:
+        return rows[judged.filter(fit)["at"]]
+
+    first, twin = pl.col("first"), pl.col("twin")
+    return Deduplicated(fresh=those(first), duplicates=those(~first & twin), conflicts=those(~first & ~twin))

@@ -43,7 +43,8 @@ class MicroBatch:
 
     def placed(self, rows: pl.DataFrame) -> pl.DataFrame:
         """``rows`` (by ``row``) with where and when their messages came in, in the order of the messages."""
-        return self.messages.join(rows, on="row", how="inner", maintain_order="left").with_columns(
+        rows = rows if rows["row"].is_sorted() else rows.sort("row")
+        return rows.hstack(self.messages.drop("row")[rows["row"]]).with_columns(
             topic=pl.lit(self.topic), topic_id=pl.lit(self.topic_id)
         )
 

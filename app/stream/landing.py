@@ -178,6 +178,7 @@ class Landing:
         self, batch: MicroBatch, quarantine: pl.DataFrame, split: Deduplicated, seconds: Mapping[str, float]
     ) -> pl.DataFrame:
         now, batch_id, books = self._now(), uuid.uuid4().hex, self._lake.store(INGEST)
+        silver = split.fresh.select("row", "kafka_partition", "kafka_offset")  # the rest is many times wider
         rows = []
         for (partition,), messages in (
             trim(books, batch.placed(batch.messages.select("row")))
@@ -185,7 +186,7 @@ class Landing:
             .items()
         ):
             new = (pl.col("kafka_partition") == partition) & (pl.col("kafka_offset") >= messages["kafka_offset"].min())
-            failed, fresh = quarantine.filter(new), split.fresh.filter(new)
+            failed, fresh = quarantine.filter(new), silver.filter(new)
             rows.append(
                 {
                     "batch_id": batch_id,
@@ -260,12 +261,14 @@ def field_counts(batch: MicroBatch, fresh: pl.DataFrame) -> list[dict[str, objec
 
 def trim(store: DeltaStore, rows: pl.DataFrame) -> pl.DataFrame:
     """The rows above the positions that the table already accounts for."""
-    places = rows.select("topic_id", "kafka_partition").unique()
-    at = places.with_columns(
-        position=pl.Series([store.position(*place) for place in places.iter_rows()], dtype=pl.Int64)
+    where = rows.select("topic_id", "kafka_partition", "kafka_offset")
+    partitions = where.select("topic_id", "kafka_partition").unique()
+    at = partitions.with_columns(
+        position=pl.Series([store.position(*place) for place in partitions.iter_rows()], dtype=pl.Int64)
     )
-    kept = rows.join(at, on=["topic_id", "kafka_partition"], how="left", maintain_order="left")
-    return kept.filter(pl.col("kafka_offset") > pl.col("position")).drop("position")
+    held = where.join(at, on=["topic_id", "kafka_partition"], how="left", maintain_order="left")
+    above = held["kafka_offset"] > held["position"]
+    return rows if above.all() else rows.filter(above)
 
 
 def _moved(partition: int) -> PositionMoved:
