@@ -43,7 +43,11 @@ Message = tuple[int, bytes | None]
 
 def simulated(events: int, seed: int = 7) -> list[Message]:
     """A simulated hospital's messages, with exact duplicates and corrupt ones, by partition."""
-    settings = SimulatorSettings(seed=seed, events=events, duplicates=0.05, corrupt=0.05)
+    return messages_of(SimulatorSettings(seed=seed, events=events, duplicates=0.05, corrupt=0.05))
+
+
+def messages_of(settings: SimulatorSettings) -> list[Message]:
+    """The messages of a simulation, by partition."""
     return [
         (zlib.crc32(key or b"") % PARTITIONS, value)
         for block in Simulator(settings).blocks()

@@ -1,0 +1,92 @@
+"""Kinds about keys: each once, and none that points nowhere. Keys are taken in turns: ``lake.quality.turns``."""
+
+from collections.abc import Collection, Sequence
+from typing import Annotated
+
+import polars as pl
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from lake.quality.kinds import STRICT, TableKind, Verdict, rows_in, some_rows
+from lake.quality.source import KNOWN, Source
+from lake.quality.turns import by_day, by_hash, by_offset, total
+from lake.tables import PLACE, Table
+
+Columns = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+@dataclass(frozen=True, config=STRICT)
+class Unique(TableKind):
+    """No two rows have the same key: the primary key of the table's contract."""
+
+    expected = "no key twice"
+
+    def observe(self, source: Source, table: Table) -> Verdict:
+        """Counts the keys that stand twice."""
+        rows, key = source.rows(table), table.schema.primary_key()
+        return _each_once(rows, key, by_hash(key, rows_in(rows)))
+
+
+@dataclass(frozen=True, config=STRICT)
+class DedupKey(TableKind):
+    """No two events have the same deduplication key.
+
+    The key holds the event time, so that twins stand in one partition: only partitions that the part in view
+    touches are read.
+    """
+
+    expected = "no deduplication key twice"
+
+    def observe(self, source: Source, table: Table) -> Verdict:
+        """Counts the keys that stand twice."""
+        rows = source.whole(table)
+        if source.part != "all":
+            touched = source.rows(table).select(pl.col(table.partition).unique()).collect(engine="streaming")
+            rows = rows.filter(pl.col(table.partition).is_in(touched.to_series().implode()))
+        return _each_once(rows, source.dedup_key, by_day(rows, table.partition))
+
+
+@dataclass(frozen=True, config=STRICT)
+class References(TableKind):
+    """The key of every row stands in one of the tables that it points to."""
+
+    key: Columns
+    to: Columns
+
+    @property
+    def expected(self) -> str:
+        """Where the keys have to be."""
+        return "every key in " + " or ".join(self.to)
+
+    def columns(self) -> Collection[str]:
+        """The key."""
+        return self.key
+
+    def others(self) -> Collection[str]:
+        """The tables pointed to."""
+        return self.to
+
+    def observe(self, source: Source, table: Table) -> Verdict:
+        """Counts the rows whose key is nowhere."""
+        key = list(self.key)
+        rows = source.rows(table).select(key)
+        known = pl.concat([source.rows(KNOWN[name]).select(key) for name in self.to])
+
+        def orphans(turn: pl.Expr) -> pl.LazyFrame:
+            return rows.filter(turn).join(known.filter(turn), on=key, how="anti").select(pl.len())
+
+        count = rows_in(rows)
+        some_rows(count)
+        turns = by_offset(rows, PLACE[2], count) if PLACE[2] in key else by_hash(key, rows_in(known))
+        found = total(turns or [pl.lit(value=True)], orphans)
+        return Verdict(f"{count:,} rows: {found:,} point nowhere", found == 0)
+
+
+def _each_once(rows: pl.LazyFrame, key: Sequence[str], turns: Sequence[pl.Expr]) -> Verdict:
+    def repeated(turn: pl.Expr) -> pl.LazyFrame:
+        return rows.filter(turn).group_by(key).len().select((pl.col("len") > 1).sum())
+
+    count = rows_in(rows)
+    some_rows(count)
+    found = total(turns, repeated)
+    return Verdict(f"{count:,} rows: {found:,} keys more than once", found == 0)
