@@ -13,6 +13,7 @@ from app import verify as checking
 from app.cli.options import DataOption, DedupKeyOption, JsonOption, KeyFileOption, LakeOption, PolicyOption
 from app.cli.output import err, out, print_json, progress_bar, table_of
 from app.opening import open_with_key, open_without_key
+from lake import audit
 from lake import policy as policies
 from lake.tables import QUARANTINE
 
@@ -71,6 +72,7 @@ def replay(
             _now,
             lambda done, total: bar.update(bar.task_ids[0], completed=done, total=total),
         )
+    audit.append(settings.lake, "replay", f"policy {rules.name} {rules.fingerprint}", result.messages)
     _print_result("replayed", result, json=json)
 
 
@@ -110,6 +112,7 @@ def replay_quarantine(
     settings = configuration.load(data=data, lake=lake, policy=policy, key_file=key_file, dedup_key=dedup_key)
     rules = policies.load(settings.policy)
     result = rebuilding.replay_quarantine(open_with_key(settings), rules, settings.dedup_key, _now)
+    audit.append(settings.lake, "quarantine_replay", f"policy {rules.name} {rules.fingerprint}", result.messages)
     _print_result("tried again", result, json=json)
 
 

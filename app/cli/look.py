@@ -27,10 +27,13 @@ def sql(
     data: DataOption = None,
     lake: LakeOption = None,
 ) -> None:
-    """Run read-only SQL (DuckDB) over the lake's current snapshots."""
+    """Run read-only SQL (DuckDB) over the lake: Gold as last published, the rest as it is now.
+
+    What reads a table of silver.* leaves a row in ops.audit.
+    """
     settings = configuration.load(data=data, lake=lake)
     open_without_key(settings)
-    print_rows(query.run(settings.lake, text), format.value)
+    print_rows(query.run_audited(settings.lake, text), format.value)
 
 
 def status(

@@ -58,11 +58,9 @@ def test_partition_columns_are_dates_and_times_are_utc(root: Path) -> None:
     assert shown["event_time"].dt.date().to_list() == shown["event_date"].to_list()
 
 
-def test_an_empty_table_can_be_queried(root: Path, tmp_path: Path) -> None:
-    assert query.run(root, "SELECT count(*) FROM ops.audit").item() == 0
-    assert query.run(root, "FROM ops.audit").columns == AUDIT.polars_schema.names()
+def test_an_empty_table_can_be_queried(tmp_path: Path) -> None:
     make_lake(tmp_path / "empty")
-    for table in (SILVER, INGEST):
+    for table in (SILVER, INGEST, AUDIT):
         shown = query.run(tmp_path / "empty", f"FROM {table.name.replace('/', '.')}")
         assert (shown.height, set(shown.columns)) == (0, set(table.polars_schema.names()))
 

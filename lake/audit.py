@@ -1,0 +1,89 @@
+"""``ops/audit``: who touched patient-derived data, when and how.
+
+An access is written before its result is shown, so what cannot be written down is not shown.
+"""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import duckdb
+import polars as pl
+from deltalake.exceptions import CommitFailedError
+
+from lake.errors import LakeError
+from lake.store import DeltaStore
+from lake.tables import AUDIT
+
+_TRIES: Final = 5
+_LONGEST: Final = 10_000
+_DIGITS_SHOWN: Final = 4
+_BLANK: Final = "…"
+
+
+def append(root: Path, action: str, detail: str, rows: int | None = None) -> None:
+    """Add a row to ``ops/audit`` of the lake at ``root``: by the user of this process, now.
+
+    ``detail`` must hold no patient value; ``rows`` is what was seen or written, None where that is not known. Rows
+    appended by many processes at once all land. Raises ``LakeError`` where the row cannot be written.
+    """
+    now = datetime.now(UTC)
+    row = {"audited_at": now, "who": user(), "action": action, "detail": detail, "rows": rows, "date": now.date()}
+    frame, reason = pl.DataFrame([row], schema=AUDIT.polars_schema), ""
+    for _ in range(_TRIES):
+        try:
+            DeltaStore(root, AUDIT).append(frame, {})
+        except CommitFailedError:
+            reason = "others kept writing to it"
+        except Exception as error:
+            reason = type(error).__name__
+            break
+        else:
+            return
+    raise LakeError(
+        "the access cannot be written to ops/audit, so nothing is shown",
+        got=reason,
+        expected=f"a table that {user()} may write, and room on the disk",
+        next_move=f"mend {root / AUDIT.name} and run it again",
+    )
+
+
+def user() -> str:
+    """The operating system's name of who runs this process; ``uid N`` where it has none."""
+    try:
+        import pwd
+    except ImportError:  # Windows
+        return os.environ.get("USERNAME") or "unknown"
+    try:
+        # Not getpass: it believes the environment first.
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid {os.getuid()}"
+
+
+def blanked(text: str) -> str:
+    """A query without what may hold an identifier that somebody typed, on one line.
+
+    Literals become ``'…'``; numbers and names of more than 4 digits, and quoted names with anything but letters, digits
+    and underscores in them, become ``…``; comments go. At most 10,000 characters.
+    """
+    raw = text.encode()
+    tokens = duckdb.tokenize(text)
+    ends = [start for start, _ in tokens[1:]] + [len(raw)]
+    spans = zip(tokens, ends, strict=True)
+    words = [_word(raw[start:end].decode(), kind.name) for (start, kind), end in spans]
+    return " ".join("".join(words).split())[:_LONGEST]
+
+
+def _word(written: str, kind: str) -> str:
+    token = written.rstrip()
+    space = " " if token != written else ""
+    if kind == "comment":
+        return " "
+    if kind == "string_const":
+        return f"'{_BLANK}'{space}"
+    quoted = token.startswith('"') and not token.strip('"').replace("_", "").isalnum()
+    if quoted or sum(map(str.isdigit, token)) > _DIGITS_SHOWN:
+        return _BLANK + space
+    return written
