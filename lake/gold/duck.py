@@ -1,4 +1,8 @@
-"""The private DuckDB that Gold is computed in: bounded memory, spilling to encrypted files in the lake's own folder."""
+"""The private DuckDB that Gold is computed in: bounded memory, spilling to the lake's own folder.
+
+What is spilled are columns that Silver has on disk as well: pseudonyms, times, places and codes. (DuckDB can encrypt
+such files only with an extension that would have to be downloaded.)
+"""
 
 import shutil
 from collections.abc import Iterator
@@ -11,7 +15,7 @@ import polars as pl
 
 from lake.tables import Table
 
-_MEMORY: Final = "1500MB"
+_MEMORY: Final = "1GB"
 SPILL: Final = ".gold.spill"
 
 
@@ -19,8 +23,8 @@ SPILL: Final = ".gold.spill"
 def connect(timezone: str, root: Path | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection whose days, months and hours are those of ``timezone``.
 
-    With a lake's ``root`` its memory is bounded and what does not fit goes to encrypted files under
-    ``root/.gold.spill``, gone afterwards; without, nothing is written.
+    With a lake's ``root`` its memory is bounded and what does not fit goes to files under ``root/.gold.spill``, gone
+    afterwards; without, nothing is written.
     """
     spill = None if root is None else root / SPILL
     connection = duckdb.connect(":memory:")
@@ -32,7 +36,6 @@ def connect(timezone: str, root: Path | None = None) -> Iterator[duckdb.DuckDBPy
         else:
             shutil.rmtree(spill, ignore_errors=True)
             spill.mkdir(mode=0o700)
-            connection.execute("SET temp_file_encryption = true")
             connection.execute("SET temp_directory = ?", [str(spill)])
             connection.execute(f"SET memory_limit = '{_MEMORY}'")
         yield connection

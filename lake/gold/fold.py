@@ -5,6 +5,8 @@ The rules are in ``sql/standing.sql`` (what a cancel takes back), ``histories.sq
 nothing is guessed.
 """
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import duckdb
@@ -16,6 +18,11 @@ from lake.tables import INCOMPLETE, STAYS, VISITS, Table
 
 FOLDED: Final[tuple[Table, ...]] = (VISITS, STAYS, INCOMPLETE)
 _STEPS: Final = ("standing", "histories", "stays", "visits", "incomplete")
+_PART_EVENTS: Final = 1_500_000
+_COLUMNS: Final = (
+    "visit_key, patient_key, message_id, event_type, event_time, facility, department, ward, bed, doctor_id, "
+    "diagnosis_code, diagnosis, severity, treatment, disposition, sex, birth_year"
+)
 
 
 class Folded(NamedTuple):
@@ -39,6 +46,31 @@ def run(connection: duckdb.DuckDBPyConnection) -> None:
     for step in _STEPS:
         connection.execute(f"CREATE OR REPLACE TEMP TABLE {step} AS {sql(step)}")
     connection.execute("DROP TABLE standing; DROP TABLE histories")
+
+
+def in_parts(connection: duckdb.DuckDBPyConnection, events: int, folder: Path) -> Iterator[None]:
+    """``run`` over so many events in parts of whole visits: each time this yields, the tables hold another part's.
+
+    Memory is that of one part, and cost grows with the events: what is folded is written to ``folder`` by parts first.
+    """
+    parts = -(-events // _PART_EVENTS)
+    if parts <= 1:
+        run(connection)
+        yield
+        return
+    connection.execute(
+        f"COPY (SELECT {_COLUMNS}, hash(visit_key) % {parts} AS part FROM events) "  # noqa: S608
+        f"TO '{_quoted(folder)}' (FORMAT parquet, COMPRESSION zstd, PARTITION_BY (part))"
+    )
+    for part in range(parts):
+        files = f"{_quoted(folder)}/part={part}/*.parquet"
+        connection.execute(f"CREATE OR REPLACE TEMP VIEW events AS SELECT {_COLUMNS} FROM read_parquet('{files}')")  # noqa: S608
+        run(connection)
+        yield
+
+
+def _quoted(folder: Path) -> str:
+    return str(folder).replace("'", "''")
 
 
 def name_of(table: Table) -> str:

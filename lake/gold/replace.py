@@ -52,6 +52,17 @@ def months(
     )
 
 
+def add(store: DeltaStore, rows: duckdb.DuckDBPyRelation, metadata: Mapping[str, str]) -> None:
+    """Append ``rows``, in one commit."""
+    write_deltalake(
+        store.handle,
+        rows,
+        mode="append",
+        writer_properties=WRITER,
+        commit_properties=CommitProperties(custom_metadata=dict(metadata)),
+    )
+
+
 def listed(days: Sequence[date]) -> str:
     """Days as SQL literals with commas between."""
     return ", ".join(f"'{day}'" for day in days)

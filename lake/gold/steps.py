@@ -15,7 +15,7 @@ from lake.gold.snapshot import Positions, Snapshot
 from lake.gold.staffed_beds import StaffedBeds
 from lake.gold.tables import COMPLIANCE, sql
 from lake.store import DeltaStore, Lake, live_files
-from lake.tables import INCOMPLETE, INGEST, SILVER, STAYS, UTC, VISITS
+from lake.tables import INCOMPLETE, INGEST, SILVER, STAYS, UTC, VISITS, Table
 
 Measure = Callable[[Positions], pl.DataFrame]
 """Looks at the Silver rows above these positions: ``day``, ``policy``, ``rows_scanned``, ``rows_broken``."""
@@ -87,25 +87,47 @@ def read(run: Run) -> None:
 
 def visits(run: Run) -> None:
     """Fold ``events``, and put what comes out in the place of what these visits were."""
-    fold.run(run.connection)
-    touched = "visits UNION ALL BY NAME FROM old_visits SEMI JOIN touched USING (visit_key)" if run.before else "visits"
-    run.connection.execute(f"CREATE TEMP TABLE touched_visits AS FROM {touched}")
-    for table in FOLDED:
-        name, part, columns = name_of(table), table.partition, replace.columns(table)
-        which, kept = None, ""
-        if run.before:
-            before = f"old_{name} SEMI JOIN touched USING (visit_key)"
-            which = run.days(f"SELECT {part} FROM {before} UNION SELECT {part} FROM {name}")  # noqa: S608
-            kept = (
-                f" UNION ALL SELECT {columns} FROM old_{name} ANTI JOIN touched USING (visit_key) "  # noqa: S608
-                f"WHERE {part} IN ({replace.listed(which) or 'NULL'})"
-            )
-        order = f"{part}, {_SORTED_BY[table]}, visit_key"
-        rows = run.connection.sql(f"FROM (SELECT {columns} FROM {name}{kept}) ORDER BY {order}")  # noqa: S608
-        replace.months(run.stores[table.name], rows, which, run.metadata)
+    if run.before is None:
+        _all_visits(run)
+    else:
+        _touched_visits(run)
     for table in FOLDED:
         run.connection.execute(f"DROP TABLE {name_of(table)}")
         duck.files(run.connection, name_of(table), table, live_files(run.stores[table.name].handle))
+
+
+def _all_visits(run: Run) -> None:
+    first = True
+    for _ in fold.in_parts(run.connection, run.new_events, run.lake.root / duck.SPILL / "events"):
+        for table in FOLDED:
+            rows = _sorted(run, table, f"FROM {name_of(table)} SELECT {replace.columns(table)}")
+            if first:
+                replace.months(run.stores[table.name], rows, None, run.metadata)
+            else:
+                replace.add(run.stores[table.name], rows, run.metadata)
+        first = False
+
+
+def _touched_visits(run: Run) -> None:
+    fold.run(run.connection)
+    run.connection.execute(
+        "CREATE TEMP TABLE touched_visits AS SELECT * FROM visits "
+        "UNION ALL BY NAME SELECT * FROM old_visits SEMI JOIN touched USING (visit_key)"
+    )
+    for table in FOLDED:
+        name, part, columns = name_of(table), table.partition, replace.columns(table)
+        was = f"old_{name} SEMI JOIN touched USING (visit_key)"
+        which = run.days(f"SELECT {part} FROM {was} UNION SELECT {part} FROM {name}")  # noqa: S608
+        rows = (
+            f"SELECT {columns} FROM {name} UNION ALL "  # noqa: S608
+            f"SELECT {columns} FROM old_{name} ANTI JOIN touched USING (visit_key) "
+            f"WHERE {part} IN ({replace.listed(which) or 'NULL'})"
+        )
+        replace.months(run.stores[table.name], _sorted(run, table, rows), which, run.metadata)
+
+
+def _sorted(run: Run, table: Table, query: str) -> duckdb.DuckDBPyRelation:
+    return run.connection.sql(f"FROM ({query}) ORDER BY {table.partition}, {_SORTED_BY[table]}, visit_key")
 
 
 def kpis(run: Run) -> None:
