@@ -29,6 +29,8 @@ class DedupIndex:
         self._silver = silver
         self._key = list(key)
         self._max_rows = max_rows
+        schema = silver.table.polars_schema
+        self._nothing = pl.DataFrame(schema={name: schema[name] for name in (*self._key, "content_hash")})
         self._dates: OrderedDict[date, pl.DataFrame] = OrderedDict()
         self._version = silver.handle.version()
 
@@ -50,7 +52,7 @@ class DedupIndex:
             self._dates.move_to_end(d)
         frames = [self._dates[d] for d in wanted]
         self._evict(keep=len(wanted))
-        return pl.concat([self._nothing(), *frames])
+        return pl.concat([self._nothing, *frames])
 
     def add(self, rows: pl.DataFrame) -> None:
         """Take in rows that this process just committed to Silver."""
@@ -69,15 +71,11 @@ class DedupIndex:
             if day in self._dates:
                 self._dates[day] = pl.concat([self._dates[day], part], rechunk=self._dates[day].n_chunks() > 64)
 
-    def _nothing(self) -> pl.DataFrame:
-        schema = self._silver.table.polars_schema
-        return pl.DataFrame(schema={name: schema[name] for name in (*self._key, "content_hash")})
-
     def _load(self, dates: list[date]) -> None:
         if not dates:
             return
         for day in dates:
-            self._dates[day] = self._nothing()
+            self._dates[day] = self._nothing
         rows = self._silver.scan().filter(pl.col("event_date").is_in(dates))
         self._extend(rows.select("event_date", *self._key, "content_hash").collect())
 

@@ -30,6 +30,7 @@ _FREE: Final = (
     "treatment",
     "notes",
 )
+_SILVER: Final = SILVER.polars_schema
 _KEYED: Final = ("patient_id", "visit_id")
 _OF_PERSON: Final = (*PHI, *_KEYED, "ingested_at")
 """What an event says of the person and the visit; the time of ingest bounds the birth year."""
@@ -100,7 +101,7 @@ def _shown(events: pl.DataFrame, policy: Policy) -> pl.DataFrame:
     ]
     dropped = [
         pl.lit(None, dtype).alias(column)
-        for column, dtype in SILVER.polars_schema.items()
+        for column, dtype in _SILVER.items()
         if column not in policy.columns and _source(column) in FIELDS
     ]
     return events.select(

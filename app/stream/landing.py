@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
 from time import perf_counter
+from typing import Final
 
 import polars as pl
 from deltalake.exceptions import CommitFailedError
@@ -36,6 +37,8 @@ from lake.policy import Policy
 from lake.sealing import places
 from lake.store import LANDING_APP, DeltaStore, Lake, app_id
 from lake.tables import BRONZE, INGEST, QUARANTINE, SILVER, UTC, Table
+
+_INGEST: Final = INGEST.polars_schema
 
 Position = tuple[str, int]
 """A Kafka partition: topic id and partition number."""
@@ -209,7 +212,7 @@ class Landing:
                     "ingest_date": now.date(),
                 }
             )
-        return pl.DataFrame(rows, schema=INGEST.polars_schema)
+        return pl.DataFrame(rows, schema=_INGEST)
 
 
 class _Stopwatch:
