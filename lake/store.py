@@ -44,7 +44,9 @@ LANDING_APP: Final = "wardlake:landing"
 
 _CHECKPOINT_EVERY: Final = 20
 _COMPACT_EVERY: Final = 100
-_COMPACT_BYTES: Final = 32 * 1024 * 1024
+# Below what a full batch of 20,000 messages writes to Bronze (14 MB): merging such files in pairs, to 32 MB, cost
+# 3.3 µs an event and 125 MB of memory, for nothing that ``maintain`` does not do better.
+_COMPACT_BYTES: Final = 8 * 1024 * 1024
 _REWRITE_LOCK: Final = "_rewrite.lock"  # vacuum passes over what begins with an underscore
 NO_HOOKS: Final = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
 """For a commit beside other writers: the log files that their handles stand on must not go with it."""

@@ -220,6 +220,7 @@ def test_a_second_writer_of_another_partition_is_not_disturbed(audit: DeltaStore
     audit.refresh()
     assert sorted(audit.scan().collect()["detail"]) == ["first", "second"]
     assert (audit.position("t", 0), audit.position("t", 1)) == (1, 1)
+    assert (peer.position("t", 0), peer.position("t", 1)) == (1, 1)
 
 
 def test_columns_may_come_in_any_order_and_no_other_type(audit: DeltaStore) -> None:
