@@ -17,7 +17,7 @@ SELECT
     arg_max({'code': diagnosis_code, 'text': diagnosis}, seq) FILTER (stands AND diagnosis_code IS NOT NULL) AS coded,
     arg_max(severity, seq) FILTER (stands) AS severity,
     arg_max(treatment, seq) FILTER (stands) AS treatment,
-    arg_max(disposition, seq) FILTER (stands AND event_type = 'discharge') AS disposition,
+    arg_max_null(disposition, seq) FILTER (stands AND event_type = 'discharge') AS disposition,
     arg_max(sex, seq) FILTER (stands) AS sex,
     arg_max(birth_year, seq) FILTER (stands) AS birth_year,
     count(*) AS events,

@@ -12,7 +12,7 @@ SELECT
 FROM local_visits AS i
 ASOF LEFT JOIN (
     SELECT patient_key, admitted_at FROM visits
-    WHERE admitted_at >= (SELECT min(month) FROM months)::TIMESTAMPTZ
+    WHERE admitted_at >= (SELECT min(month) - 1 FROM months)::TIMESTAMPTZ -- a day less: local midnight can come twice
 ) AS a ON i.patient_key = a.patient_key AND i.discharged_at < a.admitted_at
 WHERE
     i.discharged_in IN (SELECT month FROM months)
