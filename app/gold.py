@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from app.opening import open_with_key
 from app.settings import Settings
 from app.stored import measure_masking
+from lake import audit
 from lake.gold import build as building
 from lake.gold import staffed_beds
 from lake.gold.build import Built
@@ -29,4 +30,8 @@ def build(settings: Settings, *, full: bool = False, progress: Callable[[str], N
         full=full,
         progress=progress,
     )
-    return building.build(lake, ask)
+    built = building.build(lake, ask)
+    if built.kind != "unchanged":
+        detail = f"build {built.build_id} ({built.kind}); sealed messages opened in memory to measure masking"
+        audit.append(lake.root, "gold_build", detail, built.new_events)
+    return built

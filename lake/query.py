@@ -21,14 +21,16 @@ from deltalake import DeltaTable
 from lake import audit
 from lake.errors import LakeError, UsageError
 from lake.gold import published
+from lake.gold.fold import FOLDED
 from lake.gold.published import Published
-from lake.gold.tables import VIEWS, sql
+from lake.gold.tables import GOLD, VIEWS, sql
 from lake.store import live_files
 
 SCHEMAS: Final = ("silver", "gold", "ops")
 PATIENT_LEVEL: Final = "silver"
 """The schema whose rows are patients' rows: reading it leaves a row in ``ops/audit``."""
 
+_BUILT: Final = frozenset(table.name for table in (*FOLDED, *GOLD))
 _ALLOWED: Final = "SELECT"
 _NO_EXTENSIONS: Final[dict[str, str | bool | int | float | list[str]]] = {
     "autoinstall_known_extensions": "false",
@@ -83,7 +85,10 @@ def _snapshots(root: Path, asked: Published | None) -> dict[str, dict[str, Delta
 
 def _tables(root: Path, schema: str, build: Published | None) -> dict[str, DeltaTable]:
     paths = (log.parent for log in sorted((root / schema).glob("*/_delta_log")))
-    return {path.name: DeltaTable(path, version=published.version(build, f"{schema}/{path.name}")) for path in paths}
+    names = {path: f"{schema}/{path.name}" for path in paths}
+    # The first build may be under way: until it is published, what it writes is not there yet.
+    there = {path: name for path, name in names.items() if build or name not in _BUILT}
+    return {path.name: DeltaTable(path, version=published.version(build, name)) for path, name in there.items()}
 
 
 def query(connection: duckdb.DuckDBPyConnection, text: str) -> pl.DataFrame:

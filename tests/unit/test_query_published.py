@@ -86,13 +86,13 @@ def test_a_connection_may_ask_for_a_build(lake: Lake) -> None:
     connection.close()
 
 
-def test_without_a_build_tables_are_those_of_now_and_there_may_be_none(tmp_path: Path) -> None:
+def test_before_the_first_build_is_published_there_is_no_gold(tmp_path: Path) -> None:
     lake = make_lake(tmp_path / "lake", [(0, event())])
     shown = query.run(lake.root, "SHOW ALL TABLES")
     assert set(shown["schema"]) == {"silver", "ops"}
     row = {"month": date(2026, 3, 1), "facility": "N", "department": "S", "disposition": "home", "discharges": 1}
     write_deltalake(lake.root / OUTCOMES.name, pl.DataFrame([row], schema=OUTCOMES.polars_schema))
-    assert query.run(lake.root, "SELECT discharges FROM gold.outcomes").item() == 1
+    assert set(query.run(lake.root, "SHOW ALL TABLES")["schema"]) == {"silver", "ops"}
 
 
 def test_a_published_version_that_is_gone_is_one_clear_error(lake: Lake) -> None:
