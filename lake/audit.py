@@ -10,7 +10,7 @@ from typing import Final
 
 import duckdb
 import polars as pl
-from deltalake.exceptions import CommitFailedError
+from deltalake.exceptions import DeltaError
 
 from lake.errors import LakeError
 from lake.store import DeltaStore
@@ -34,7 +34,7 @@ def append(root: Path, action: str, detail: str, rows: int | None = None) -> Non
     for _ in range(_TRIES):
         try:
             DeltaStore(root, AUDIT).append(frame, {})
-        except CommitFailedError:
+        except DeltaError:  # another was first, or tidied the log that the handle stood on
             reason = "others kept writing to it"
         except Exception as error:
             reason = type(error).__name__

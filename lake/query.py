@@ -67,13 +67,13 @@ def connect(root: Path, build: Published | None = None) -> duckdb.DuckDBPyConnec
 def _snapshots(root: Path, asked: Published | None) -> dict[str, dict[str, DeltaTable]]:
     """Schema → name → table, at the version to be read."""
     build = asked or published.last(root)
-    for _ in range(_TRIES):
+    for left in reversed(range(_TRIES)):
         try:
             return {schema: _tables(root, schema, build) for schema in SCHEMAS}
         except Exception as error:
-            # Perhaps a build was published in between, and what the one before it needs is gone.
+            # A build was published in between, or a log was tidied, between our listing and our reading of it.
             before, build, reason = build, published.last(root), type(error).__name__
-            if build == before:
+            if build == before and left < _TRIES - 1:
                 break
     raise LakeError(
         "the tables of the lake cannot be read",

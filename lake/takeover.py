@@ -74,6 +74,11 @@ def pending(root: Path) -> bool:
 
 
 def _take(store: DeltaStore, source: Path, mode: Mode, rebuild: int) -> None:
+    with store.rewriting():
+        _take_alone(store, source, mode, rebuild)
+
+
+def _take_alone(store: DeltaStore, source: Path, mode: Mode, rebuild: int) -> None:
     store.refresh()
     if (store.handle.transaction_version(REBUILD_APP) or 0) >= rebuild:
         return

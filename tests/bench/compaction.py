@@ -1,0 +1,79 @@
+"""What small files cost a query, and what ``maintain`` makes of it.
+
+Silver is appended to in small batches, as a stream on a quiet ward does over days, without the compaction that the
+stream itself does every 100 commits: so the whole gain is ``maintain``'s.
+"""
+
+import statistics
+import tempfile
+import time
+from functools import reduce
+from pathlib import Path
+
+import polars as pl
+from deltalake import write_deltalake
+
+from app.maintain import Maintained, maintain
+from app.settings import Settings
+from app.stream.landing import silver_rows
+from app.stream.steps import steps
+from lake import policy, query, store
+from lake.sealing import LakeKey
+from lake.store import WRITER
+from lake.tables import SILVER
+from producer.simulator import Simulator, SimulatorSettings
+from tests.bench.history import micro_batch
+from tests.bench.measure import console, print_table
+
+_EVENTS = 20
+_DAYS = 60
+_RUNS = 5
+_QUERY = """SELECT event_time::DATE AS day, facility, department, count(*) AS admissions, count(DISTINCT patient_key)
+FROM silver.events WHERE event_type = 'admit' GROUP BY ALL ORDER BY ALL"""
+
+
+def run(batches: int) -> None:
+    """Append ``batches`` batches of 20 events, query, maintain, query again; print the seconds and their ratio."""
+    with tempfile.TemporaryDirectory() as scratch:
+        root, key = Path(scratch) / "lake", LakeKey(bytes(32))
+        silver = store.create(root, key).store(SILVER)
+        for rows in _silver(key, batches * _EVENTS).iter_slices(_EVENTS):
+            write_deltalake(silver.handle, rows, mode="append", writer_properties=WRITER)
+        before, answer = _seconds(root)
+        done = maintain(Settings(lake=root))
+        after, same = _seconds(root)
+    if not answer.equals(same):
+        raise SystemExit("compaction changed the answer")
+    [compacted] = [each for each in done if each.action == "compact"]
+    _report(batches, compacted, before, after)
+
+
+def _silver(key: LakeKey, events: int) -> pl.DataFrame:
+    """Simulated events as Silver holds them, in the order in which they came."""
+    payloads = [
+        value for block in Simulator(SimulatorSettings(events=events, days=_DAYS)).blocks() for value in block.values
+    ]
+    batch = reduce(lambda made, step: step(made), steps(policy.load("display"), key), micro_batch(key, 0, payloads))
+    return silver_rows(batch).select(SILVER.polars_schema.names())
+
+
+def _seconds(root: Path) -> tuple[float, pl.DataFrame]:
+    """Median seconds of the query, opening the lake included, and its answer."""
+    taken = []
+    for _ in range(_RUNS):
+        start = time.perf_counter()
+        answer = query.run(root, _QUERY)
+        taken.append(time.perf_counter() - start)
+    return statistics.median(taken), answer
+
+
+def _report(batches: int, compacted: Maintained, before: float, after: float) -> None:
+    print_table(
+        f"one query over {batches:,} batches of {_EVENTS} events in {_DAYS} days",
+        ["", "files", "MB", "query s"],
+        [
+            ["before", f"{compacted.files_before:,}", f"{compacted.bytes_before / 1e6:.1f}", f"{before:.3f}"],
+            ["after", f"{compacted.files_after:,}", f"{compacted.bytes_after / 1e6:.1f}", f"{after:.3f}"],
+        ],
+    )
+    console.print(f"before / after = {before / after:.1f} (aim: 5 at least); compaction took {compacted.seconds:.1f} s")
