@@ -1,10 +1,8 @@
 """A simulated hospital, landed in a lake, against its own ground truth: visits, stays and every KPI, exactly."""
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 import pytest
@@ -17,6 +15,7 @@ from producer.simulator import Simulator, SimulatorSettings
 from tests.lakes import KEY, PARTITIONS, make_lake, rows
 from tests.oracle import kpis as naive
 from tests.oracle.frames import differences, expected_gold, expected_lake, framed
+from tests.oracle.truth import Rows, Truth, read_truth
 
 ASKED: Final = SimulatorSettings(seed=7, events=20_000, days=100, cancels=0.05, truth=True)
 """A hundred days of small hospitals: long enough for readmissions to be followed up."""
@@ -24,30 +23,21 @@ ASKED: Final = SimulatorSettings(seed=7, events=20_000, days=100, cancels=0.05, 
 BATCH: Final = 4_000
 ZONES: Final = ("UTC", "America/New_York", "Asia/Kathmandu")
 STATED: Final = ("doctor_id", "diagnosis_code", "diagnosis", "severity", "treatment", "disposition")
-Rows = list[dict[str, Any]]
 
 
 @dataclass(frozen=True, repr=False)  # pytest shows the arguments of a failing test
 class Simulated:
-    """What Silver holds and what was folded from it; what happened, under the lake's pseudonyms; staffed beds."""
+    """What Silver holds and what was folded from it, and what happened."""
 
     silver: pl.DataFrame
     folded: Folded
-    visits: Rows
-    stays: Rows
-    cancelled: set[str]
-    data_end: datetime
-    staffed: pl.DataFrame
+    truth: Truth
 
     def gold(self, timezone: str) -> dict[str, pl.DataFrame]:
         """Our KPIs of what was folded."""
         start = self.folded.visits["admitted_at"].to_list()
         end = self.silver["event_time"].to_list()
-        return kpis(self.folded.visits, self.folded.stays, self.staffed, timezone, min(start), max(end))
-
-    def truth(self, timezone: str) -> naive.Hospital:
-        """The hospital as it really was."""
-        return naive.Hospital(self.visits, self.stays, timezone, self.data_end, self.staffed.to_dicts())
+        return kpis(self.folded.visits, self.folded.stays, self.truth.staffed, timezone, min(start), max(end))
 
 
 @pytest.fixture(scope="module")
@@ -60,40 +50,7 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Simulated:
     messages = [(n % PARTITIONS, payload) for n, payload in enumerate(payloads)]
     make_lake(folder / "lake", *(messages[n : n + BATCH] for n in range(0, len(messages), BATCH)))
     silver = rows(folder / "lake", SILVER)
-    visits = pseudonymous(folder / "visits.parquet")
-    stays = pseudonymous(folder / "stays.parquet")
-    return Simulated(
-        silver=silver,
-        folded=fold(silver),
-        visits=visits.filter(~pl.col("cancelled")).rename({"last_department": "department"}).to_dicts(),
-        stays=with_ends(stays, visits).to_dicts(),
-        cancelled=set(visits.filter("cancelled")["visit_key"]),
-        data_end=last_event(folder),
-        staffed=pl.read_csv(folder / "staffed_beds.csv", schema_overrides={"valid_from": pl.Date}),
-    )
-
-
-def pseudonymous(path: Path) -> pl.DataFrame:
-    """A file of the ground truth, patients and visits under their keys in the lake."""
-    frame = pl.read_parquet(path)
-    keys = {f"{name}_key": KEY.pseudonyms(frame[f"{name}_id"].to_list()) for name in ("patient", "visit")}
-    frame = frame.with_columns(**{name: pl.Series(values) for name, values in keys.items()})
-    return frame.with_columns(admit_facility="facility") if "admit_department" in frame.columns else frame
-
-
-def with_ends(stays: pl.DataFrame, visits: pl.DataFrame) -> pl.DataFrame:
-    """The true stays, and how each began and ended."""
-    stays = stays.join(visits.select("visit_key", "discharged_at"), on="visit_key").sort("visit_key", "from_time")
-    before = pl.struct("facility", "department").shift(1).over("visit_key")
-    return stays.with_columns(
-        transfer_in=before.is_not_null() & (before != pl.struct("facility", "department")),
-        ends_visit=(pl.col("to_time") == pl.col("discharged_at")).fill_null(value=False),
-    )
-
-
-def last_event(folder: Path) -> datetime:
-    counts = json.loads((folder / "counts.json").read_text("utf-8"))
-    return datetime.fromisoformat(counts["last_event_time"]).astimezone(UTC)
+    return Simulated(silver, fold(silver), read_truth(folder, KEY, folder / "staffed_beds.csv"))
 
 
 def chosen(frame: pl.DataFrame, columns: list[str], like: Rows) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -104,20 +61,22 @@ def chosen(frame: pl.DataFrame, columns: list[str], like: Rows) -> tuple[pl.Data
 
 def test_the_visits_are_those_that_happened(simulated: Simulated) -> None:
     columns = ["visit_key", "patient_key", "admitted_at", "discharged_at", "facility", "department", *STATED]
-    ours, truth = chosen(simulated.folded.visits, [*columns, "admit_facility", "admit_department"], simulated.visits)
+    ours, truth = chosen(
+        simulated.folded.visits, [*columns, "admit_facility", "admit_department"], simulated.truth.visits
+    )
     assert truth.height > 2_000
     assert differences(VISITS.name, ours, truth) == []
 
 
 def test_the_stays_are_those_that_happened(simulated: Simulated) -> None:
     columns = [name for name in STAYS.polars_schema if name != "from_month"]
-    ours, truth = chosen(simulated.folded.stays, columns, simulated.stays)
+    ours, truth = chosen(simulated.folded.stays, columns, simulated.truth.stays)
     assert differences(STAYS.name, ours, truth) == []
 
 
 def test_what_was_taken_back_is_set_apart_and_nothing_else_is(simulated: Simulated) -> None:
     incomplete = simulated.folded.incomplete
-    told = set(incomplete["visit_key"]) == simulated.cancelled  # a bare bool: a failure shows no key
+    told = set(incomplete["visit_key"]) == simulated.truth.cancelled  # a bare bool: a failure shows no key
     assert told
     assert incomplete.height > 20
     assert set(incomplete["flags"].explode()) == {"cancelled"}
@@ -126,7 +85,7 @@ def test_what_was_taken_back_is_set_apart_and_nothing_else_is(simulated: Simulat
 
 @pytest.mark.parametrize("timezone", ZONES)
 def test_every_kpi_is_what_really_happened(simulated: Simulated, timezone: str) -> None:
-    ours, truth = simulated.gold(timezone), naive.kpis(simulated.truth(timezone))
+    ours, truth = simulated.gold(timezone), naive.kpis(simulated.truth.hospital(timezone))
     assert [text for t in KPIS for text in differences(t.name, ours[t.name], framed(t, truth[t.name]))] == []
 
 
@@ -134,16 +93,16 @@ def test_the_oracle_reads_the_same_from_silver(simulated: Simulated) -> None:
     expected = expected_lake(simulated.silver)
     for table, ours in zip((VISITS, STAYS, INCOMPLETE), simulated.folded, strict=True):
         assert differences(table.name, ours, expected[table.name]) == []
-    ours, gold = simulated.gold("UTC"), expected_gold(simulated.silver, "UTC", simulated.staffed)
+    ours, gold = simulated.gold("UTC"), expected_gold(simulated.silver, "UTC", simulated.truth.staffed)
     assert [text for name in gold for text in differences(name, ours[name], gold[name])] == []
 
 
 def test_the_headline_figures_are_those_of_the_truth(simulated: Simulated) -> None:
     gold = simulated.gold("UTC")
-    gone = [visit for visit in simulated.visits if visit["discharged_at"]]
+    gone = [visit for visit in simulated.truth.visits if visit["discharged_at"]]
     spent = sum((visit["discharged_at"] - visit["admitted_at"]).total_seconds() for visit in gone)
     admissions, los = gold[ADMISSIONS.name], gold[LENGTH_OF_STAY.name]
-    assert admissions["admissions"].sum() == len(simulated.visits)
+    assert admissions["admissions"].sum() == len(simulated.truth.visits)
     assert los["discharges"].sum() == len(gone)
     assert los["bed_days"].sum() / len(gone) == pytest.approx(spent / 86_400 / len(gone), rel=1e-12)
     assert gold["gold/doctors"]["deaths"].sum() == sum(visit["disposition"] == "expired" for visit in gone) > 10
@@ -151,5 +110,9 @@ def test_the_headline_figures_are_those_of_the_truth(simulated: Simulated) -> No
     assert 0.10 < rate < 0.17  # the simulator was asked for 13.8 %
     there = gold[OCCUPANCY.name].filter(pl.col("day") == datetime(2026, 3, 1, tzinfo=UTC).date())
     midnight = datetime(2026, 3, 2, tzinfo=UTC)
-    in_bed = [v for v in simulated.visits if v["admitted_at"] < midnight < (v["discharged_at"] or simulated.data_end)]
+    in_bed = [
+        v
+        for v in simulated.truth.visits
+        if v["admitted_at"] < midnight < (v["discharged_at"] or simulated.truth.data_end)
+    ]
     assert there["occupied_midnight"].sum() == len(in_bed) > 20
