@@ -24,13 +24,13 @@ export UV_COMPILE_BYTECODE UV_SYSTEM_CERTS UV_PYTHON_DOWNLOADS
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all check bench lock clean clean-data
+.PHONY: help demo test test-all check bench screenshots lock clean clean-data
 
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 	@echo '  ARGS="…" is passed on by demo, test, test-all, bench and lock, as in: make demo ARGS="--once"'
 
-demo: $(READY) ## broker, simulated hospital, stream and tables, until Ctrl-C
+demo: $(READY) ## broker, simulated hospital, stream, Gold, Prefect and its UI, until Ctrl-C
 	@$(BIN)/wardlake demo $(ARGS)
 
 test: $(READY) ## every test but the slow ones, on every core
@@ -52,6 +52,9 @@ check: $(READY) ## format, lint, types, architecture, docs; reports all failures
 
 bench: $(READY) ## measure throughput, latency and memory
 	$(BIN)/python -m tests.bench $(ARGS)
+
+screenshots: $(READY) ## pictures of Prefect's UI for the docs (needs /usr/bin/chromium)
+	$(BIN)/python -m tests.e2e.screenshots
 
 lock: $(UV_READY) ## pin every dependency again (ARGS=--upgrade for newer versions)
 	$(UV) $(COMPILE) --group dev pyproject.toml -o requirements.lock $(ARGS)

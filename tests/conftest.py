@@ -39,8 +39,8 @@ hypothesis_settings.load_profile(_HYPOTHESIS_PROFILE)
 
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hide the developer's own WARDLAKE_ variables."""
-    for name in [name for name in os.environ if name.upper().startswith("WARDLAKE_")]:
+    """Hide the developer's own WARDLAKE_ and PREFECT_ variables."""
+    for name in [name for name in os.environ if name.upper().startswith(("WARDLAKE_", "PREFECT_"))]:
         monkeypatch.delenv(name)
 
 

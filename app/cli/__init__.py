@@ -7,14 +7,13 @@ configuration (one line: what, got, expected, next move).
 import logging
 import os
 import sys
-import traceback
-from pathlib import Path
 
 import structlog
 import typer
 from polars.exceptions import PanicException
 
-from app.cli import demo, integrity, look, produce, stream
+from app.cli import demo, flow, integrity, look, produce, stream
+from app.failures import where
 from lake.errors import WardlakeError
 
 app = typer.Typer(
@@ -34,6 +33,8 @@ app.command("status")(look.status)
 app.command("verify")(integrity.verify)
 app.command("replay")(integrity.replay)
 app.add_typer(integrity.quarantine, name="quarantine")
+app.add_typer(flow.one, name="flow")
+app.add_typer(flow.all_of_them, name="flows")
 
 
 def main() -> None:
@@ -52,7 +53,7 @@ def main() -> None:
         # The reader (head, say) has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (Exception, PanicException) as error:  # a panic of Polars is no Exception
-        print(f"wardlake: internal error: {_where(error)}; please report it", file=sys.stderr)  # noqa: T201
+        print(f"wardlake: internal error: {where(error)}; please report it", file=sys.stderr)  # noqa: T201
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -63,12 +64,6 @@ def _refusal(error: typer.TyperException) -> str:
     context, said = getattr(error, "ctx", None), " ".join(error.format_message().split()).rstrip(".")
     command = "wardlake" if context is None else context.command_path
     return f"wardlake: {said or 'no command'}; '{command} --help' says what is expected"
-
-
-def _where(error: BaseException) -> str:
-    """The kind of an error and the places it passed, innermost last, without its text."""
-    frames = traceback.extract_tb(error.__traceback__)[-4:]
-    return type(error).__name__ + " at " + " > ".join(f"{Path(f.filename).name}:{f.lineno}" for f in frames)
 
 
 def _configure_logging() -> None:

@@ -1,26 +1,36 @@
-"""``wardlake demo``: broker, simulated hospital, stream and figures, from one command."""
+"""``wardlake demo``: broker, simulated hospital, stream, Gold, flows and figures, from one command."""
 
+import os
 import shutil
-import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from app import gold
 from app import settings as configuration
 from app.broker import EmbeddedBroker
+from app.child import spawn, stop
 from app.cli.options import DataOption, KafkaOption, LakeOption
 from app.cli.output import err, out, table_of
 from app.cli.produce import publish, start_day
 from app.cli.stream import stream_into_lake
+from app.kpis import kpis
 from app.settings import Settings
 from lake import query, store
 from lake.errors import UsageError
 from producer.simulator import Simulator, SimulatorSettings
 
+if TYPE_CHECKING:
+    from flows.server import PrefectServer
+
 _EVENTS: Final = 20_000
 _LIVE_RATE: Final = 50
+_STOP_SECONDS: Final = 20.0
+"""The flows take some seconds to cancel what runs and to pause their schedules."""
+_FROM_GOLD: Final = ("readmitted within 30 days", "patients at midnight, mean", "bed occupancy", "masking success")
 
 
 def demo(
@@ -35,63 +45,67 @@ def demo(
     lake: LakeOption = None,
     kafka: KafkaOption = None,
 ) -> None:
-    """Three simulated hospitals through Kafka into a lake, and what became of them.
+    """Three simulated hospitals through Kafka into a lake, Gold, and what became of them.
 
     Starts the embedded broker (unless WARDLAKE_KAFKA names one) and makes the lake afresh: only a lake that a demo
-    made is ever replaced. Without --once it goes on with a gentle live feed until Ctrl-C.
+    made is ever replaced. Without --once it goes on with a gentle live feed, the scheduled flows and Prefect's UI,
+    until Ctrl-C.
     """
     settings = configuration.load(data=data, lake=lake, kafka=kafka)
     total = _EVENTS if events is None and days is None else events
-    simulated = SimulatorSettings(seed=seed, events=total, days=days, start=start_day(total, days))
+    simulator = Simulator(SimulatorSettings(seed=seed, events=total, days=days, start=start_day(total, days)))
     live = not once if once is not None else err.is_terminal
+    from flows.server import PrefectServer
+
     _make_room(settings.lake)
-    if settings.kafka is not None:
-        _run(settings, simulated, live=live)
-        return
-    with EmbeddedBroker() as broker:
-        err.print(f"embedded Kafka broker at {broker.bootstrap}")
-        _run(settings.model_copy(update={"kafka": broker.bootstrap}), simulated, live=live)
+    with ExitStack() as stack:
+        if settings.kafka is None:
+            broker = stack.enter_context(EmbeddedBroker())
+            err.print(f"embedded Kafka broker at {broker.bootstrap}")
+            settings = settings.model_copy(update={"kafka": broker.bootstrap})
+        # Started first, for it takes a while: it is up when the figures are there.
+        server = stack.enter_context(PrefectServer(settings.data / "prefect")) if live else None
+        _run(settings, simulator, total)
+        if server is not None:
+            _go_live(settings, server, seed)
 
 
-def _run(settings: Settings, simulated: SimulatorSettings, *, live: bool) -> None:
-    simulator = Simulator(simulated)
-    publish(simulator, settings.bootstrap, settings.topic, total=simulated.events, rate=None)
+def _run(settings: Settings, simulator: Simulator, total: int | None) -> None:
+    publish(simulator, settings.bootstrap, settings.topic, total=total, rate=None)
     settings.staffed_beds_path.parent.mkdir(parents=True, exist_ok=True)
     simulator.write_staffed_beds(settings.staffed_beds_path)
     stream_into_lake(settings, until_caught_up=True, demo=True)
+    gold.build(settings)
     print_summary(settings.lake)
-    if live:
-        _go_live(settings, simulated)
 
 
-def _go_live(settings: Settings, simulated: SimulatorSettings) -> None:
-    """A feed of its own process, so that a slow laptop's stream and simulator do not share an interpreter."""
+def _go_live(settings: Settings, server: "PrefectServer", seed: int) -> None:
+    """Feed, stream and flows at work. Feed and flows are processes of their own, so as not to slow down the stream."""
+    err.print("waiting for the Prefect server")
+    server.wait()
+    from flows.environment import DEMO, handed_on
+
+    environment = os.environ | handed_on(settings) | server.environment | {DEMO: "1"}
+    module = [sys.executable, "-m"]
+    flows = spawn([*module, "app", "flows", "serve"], environment, log=server.home / "flows.log")
+    feed = spawn([*module, "app.cli.live", settings.bootstrap, settings.topic, str(seed + 1), str(_LIVE_RATE)])
+    err.print(f"Prefect UI at {server.ui}: the flows, their schedules and runs")
     err.print(f"live: {_LIVE_RATE} events/s until Ctrl-C; 'wardlake sql' and 'wardlake status' work meanwhile")
-    feed = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "app.cli.live",
-            settings.bootstrap,
-            settings.topic,
-            str(simulated.seed + 1),
-            str(_LIVE_RATE),
-        ],
-        stdin=subprocess.DEVNULL,
-        start_new_session=True,
-    )
     try:
         stream_into_lake(settings, until_caught_up=False, demo=True)
     finally:
-        feed.terminate()
-        feed.wait()
+        stop(feed, _STOP_SECONDS)
+        stop(flows, _STOP_SECONDS)
+    gold.build(settings)
     print_summary(settings.lake)
 
 
 def print_summary(lake: Path) -> None:
     """The figures of a lake: KPIs, where every message is, masking per field, rules broken."""
-    kpis = query.named(lake, "summary").row(0, named=True)
-    out.print(table_of(["KPI", "figure"], [(name.replace("_", " "), value) for name, value in kpis.items()]))
+    summary = query.named(lake, "summary").row(0, named=True)
+    figures = [(name.replace("_", " "), value) for name, value in summary.items()]
+    figures += [(name, figure) for name, figure in kpis(lake) if name in _FROM_GOLD]
+    out.print(table_of(["KPI", "figure"], figures))
     accounting = query.named(lake, "accounting").row(0, named=True)
     out.print(
         "{messages:,} messages = {silver:,} silver + {quarantined:,} quarantined + {duplicates:,} duplicates".format(

@@ -1,7 +1,8 @@
 """The Quix application: decode → validate → mask → (sink) deduplicate → land, one checkpoint per micro-batch."""
 
-from collections.abc import Callable
-from contextlib import closing
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from tempfile import TemporaryDirectory
 from typing import Any, cast
@@ -41,11 +42,18 @@ class StreamApplication(Application):
     def __init__(self, *args: Any, make_consumer: Callable[..., MicroBatchConsumer], **kwargs: Any) -> None:
         self._make_consumer = make_consumer
         self._on_idle: Callable[[], None] = lambda: None
+        self._enough: Callable[[], bool] = lambda: False
+        self.caught_up = False
         super().__init__(*args, **kwargs)
 
-    def when_idle(self, call: Callable[[], None]) -> None:
-        """Have ``call`` made whenever a poll brought nothing and all that was handed on has landed."""
-        self._on_idle = call
+    def end_when_caught_up(self, enough: Callable[[], bool]) -> None:
+        """End the run when nothing is left to read, or after the micro-batch that is ``enough``."""
+        self._on_idle, self._enough = lambda: self._end_if(self.consumer.caught_up), enough
+
+    def _end_if(self, caught_up: Callable[[], bool]) -> None:
+        if caught_up():
+            self.caught_up = True
+            self.stop()
 
     @property
     def consumer(self) -> MicroBatchConsumer:
@@ -67,7 +75,9 @@ class StreamApplication(Application):
         super()._process_message(dataframe_composed)  # type: ignore[no-untyped-call]
         for partition, offset in self.consumer.take_landed().items():
             self._processing_context.store_offset(self.consumer.topic, partition, offset)
-        if not self._run_tracker._message_consumed:
+        if self._run_tracker._message_consumed:
+            self._end_if(self._enough)
+        else:
             self._settle()
 
     def _settle(self) -> None:
@@ -85,13 +95,16 @@ def run_stream(
     policy: Policy,
     *,
     until_caught_up: bool = False,
+    enough: Callable[[], bool] = lambda: False,
     on_landed: Callable[[list[Landed], int | None], None] = lambda landed, lag: None,  # noqa: ARG005
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
-) -> None:
-    """Run the stream until SIGTERM or Ctrl-C, or until its lag is 0.
+) -> bool:
+    """Run the stream until SIGTERM or Ctrl-C, or until it has caught up; returns whether it was the latter.
 
-    ``on_landed`` is told of each landed batch and of the lag after it. Raises ``BrokerError`` when no broker
-    answers, ``StreamPositionError`` when the lake is ahead of it.
+    Caught up is when its lag is 0 or, asked after each micro-batch, when ``enough`` says so: a feed that never rests
+    leaves no moment without a lag. ``on_landed`` is told of each landed batch and of the lag after it.
+
+    Raises ``BrokerError`` when no broker answers, ``StreamPositionError`` when the lake is ahead of it.
     """
     admin = AdminClient({"bootstrap.servers": settings.bootstrap, "log_level": 0})
     require_broker(settings.bootstrap)
@@ -131,10 +144,22 @@ def run_stream(
         frame = frame.apply(step)
     frame.sink(sink)
     if until_caught_up:
-        app.when_idle(lambda: app.stop() if app.consumer.caught_up() else None)
-    with state, closing(sink):
+        app.end_when_caught_up(enough)
+    with state, closing(sink), _own_signals():
         app.run()
     app.consumer.raise_failure()
+    return app.caught_up
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Put back the signal handlers that were there: Quix leaves its own behind, which would ignore a later SIGTERM."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def require_broker(bootstrap: str) -> None:

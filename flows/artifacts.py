@@ -1,0 +1,56 @@
+"""What a person can read in Prefect's UI after a run: what was done, the checks, the KPIs. Counts and rates only."""
+
+from typing import Final
+
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+
+from app.kpis import kpis
+from app.settings import Settings
+from flows.sequences import Outcome, without_values_in_errors
+from lake.gold.build import Built
+from lake.quality.run import Report
+
+DASHBOARD: Final = "http://127.0.0.1:8501"
+
+
+def publish(settings: Settings, outcome: Outcome) -> None:
+    """Publish the artifacts of a run: ``FLOW-run``, ``checks`` and ``kpis``."""
+    create_markdown_artifact(told(settings, outcome), key=f"{outcome.flow}-run", description=outcome.ending.said)
+    for one in outcome.done:
+        if isinstance(one.result, Report):
+            create_table_artifact(checks(one.result), key="checks", description=f"{one.step}: {one.said}")
+        if isinstance(one.result, Built):
+            figures = without_values_in_errors("read the KPIs", lambda: kpis(settings.lake))
+            table = [{"KPI": kpi, "figure": figure} for kpi, figure in figures]
+            create_table_artifact(table, key="kpis", description=f"The whole lake, from Gold, {one.said}")
+
+
+def checks(report: Report) -> list[dict[str, str]]:
+    """The checks of a report, failed ones first."""
+    found = sorted(report.results, key=lambda one: (one.status != "failed", one.severity, one.check))
+    return [
+        {
+            "check": one.check,
+            "table": one.table,
+            "severity": one.severity,
+            "status": one.status,
+            "observed": one.observed,
+            "expected": one.expected,
+        }
+        for one in found
+    ]
+
+
+def told(settings: Settings, outcome: Outcome) -> str:
+    """The run as Markdown: how it ended, its steps, and where to go on reading."""
+    steps = "\n".join(f"| {one.step} | {one.seconds:,.1f} | {one.said} |" for one in outcome.done)
+    return f"""**{outcome.ending.said}**
+
+| Step | Seconds | Result |
+|---|---:|---|
+{steps}
+
+- Dashboard: [{DASHBOARD}]({DASHBOARD}), where it runs
+- Files for BI tools: `{settings.export}`
+- Tables: `{settings.lake / "wardlake.duckdb"}` with DuckDB, or `wardlake sql`
+"""

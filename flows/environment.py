@@ -1,0 +1,38 @@
+"""What a flow run that is a process of its own finds in its environment, and what Prefect is told of privacy."""
+
+import os
+from typing import Final
+
+from app.settings import CONFIG_VARIABLE, Settings, config_path, env_name
+
+API: Final = "PREFECT_API_URL"
+DEMO: Final = "WARDLAKE_DEMO"
+"""Set where a demo started the flows: what they sync is a demo's."""
+
+NOT_TRACKED: Final = {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+"""Prefect reports on its own use unless it is told not to."""
+
+
+def handed_on(settings: Settings) -> dict[str, str]:
+    """Variables from which ``settings.load`` makes the same settings, from any working directory.
+
+    The key is not among them: it is in the environment already, or in a file.
+    """
+    config = config_path()
+    variables = {} if config is None else {CONFIG_VARIABLE: str(config.absolute())}
+    for name in Settings.model_fields:
+        value = getattr(settings, name)
+        if name != "key" and value is not None:
+            variables[env_name(name)] = ",".join(value) if isinstance(value, tuple) else str(value)
+    return variables
+
+
+def hand_on(settings: Settings) -> None:
+    """Put these settings into this process's environment, for flows that are loaded here or started from here."""
+    os.environ.update(handed_on(settings))
+
+
+def not_tracked() -> None:
+    """Keep Prefect from reporting on its use. Call it before the first import of Prefect."""
+    for name, value in NOT_TRACKED.items():
+        os.environ.setdefault(name, value)

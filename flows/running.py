@@ -1,0 +1,37 @@
+"""Running a flow now, from the command line: with the Prefect server that is named, else without any."""
+
+from collections.abc import Callable
+
+from app.settings import Settings
+from flows import server
+from flows.environment import hand_on, not_tracked
+from flows.sequences import Outcome, Run, carry_out
+from flows.steps import Progress
+
+
+def run_now(name: str, settings: Settings, progress: Progress, detail: Progress, **options: bool) -> Outcome:
+    """Run the flow called ``name``. Prefect is imported only where its server is named and answers.
+
+    ``progress`` is told of each step, ``detail`` of what it is at. Raises what a step raises (``sequences.Run``).
+    """
+    api = server.named()
+    if api is not None and server.answers(api):
+        return _seen(name, settings, **options)
+    if api is not None:
+        progress(f"no Prefect server answers at {api}: its UI will not show this run")
+    return carry_out(name, Run(settings, progress, detail), **options)
+
+
+def _seen(name: str, settings: Settings, **options: bool) -> Outcome:
+    """Run it so that it is seen in Prefect's UI. The flow reads its settings from the environment."""
+    hand_on(settings)
+    not_tracked()
+    from prefect import State
+
+    from flows import deployed
+
+    call: Callable[..., State[Outcome]] = deployed.FLOWS[name]
+    result = call(**options, return_state=True).result(raise_on_failure=False)
+    if isinstance(result, BaseException):
+        raise result from None
+    return result

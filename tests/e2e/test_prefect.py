@@ -1,0 +1,120 @@
+"""The flows as a person meets them in Prefect's UI: planned, run when they fall due, started, paused, read about."""
+
+import signal
+from pathlib import Path
+from typing import Any, Final
+
+from playwright.sync_api import Page, expect
+
+from flows.serving import PLANS
+from lake.gold.published import last
+from tests.commands import Place
+from tests.integration.test_flows_daily import STEPS, send
+from tests.lakes import KEY_TEXT, event, simulated
+from tests.prefects import Prefect, chromium, prefect, until
+
+EVENTS: Final = 1_000
+ZONE: Final = "Europe/Madrid"
+CANARY: Final = {
+    "patient_id": "MRN7770001",
+    "visit_id": "V-7770001",
+    "patient_name": "Quillfeather Osric",
+    "ssn": "900-55-1212",
+    "email": "osric.quillfeather@example.org",
+}
+
+
+def test_prefect_from_the_first_look_to_the_last(tmp_path: Path, broker: str, topic: str) -> None:
+    """One server for all of it: starting one takes longer than the rest."""
+    settings = {"WARDLAKE_KAFKA": broker, "WARDLAKE_TOPIC": topic, "WARDLAKE_GROUP": topic, "WARDLAKE_KEY": KEY_TEXT}
+    place = Place(tmp_path, settings | {"WARDLAKE_TIMEZONE": ZONE})
+    send(broker, topic, [*simulated(EVENTS), (0, event(**CANARY))])
+    with prefect(place) as found, chromium() as page:
+        registered_as_planned(found)
+        daily = found.ended(found.start("daily"))
+        assert (daily["state_type"], daily["state"]["message"]) == (
+            "COMPLETED",
+            "Gold is up to date, checked and exported",
+        )
+        falls_due(found)
+        ran_from_the_terminal_is_seen(found, place)
+        shows_what_ran(page, found, daily["id"])
+        can_be_paused(page, found)
+        assert found.serving.stop(signal.SIGTERM) == 0
+        assert all(one["paused"] for one in found.deployments().values())
+    assert last(tmp_path / "data" / "lake") is not None
+    tells_nothing(tmp_path / "prefect")
+
+
+def registered_as_planned(found: Prefect) -> None:
+    deployments = found.deployments()
+    planned = {name: (one["schedules"][0]["schedule"], one["paused"]) for name, one in deployments.items()}
+    crons = {name: {"cron": plan.cron, "timezone": ZONE, "day_or": True} for name, plan in PLANS.items()}
+    assert planned == {name: (cron, False) for name, cron in crons.items()}
+    assert {one["global_concurrency_limit"]["limit"] for one in deployments.values()} == {1}
+    assert [one["parameters"] for one in deployments.values()] == [{}] * len(PLANS)
+    assert all(one["description"] and "wardlake" in one["tags"] for one in deployments.values())
+
+
+def falls_due(found: Prefect) -> None:
+    """A cron that is added to what is served is kept by the server, run by the process that serves, and seen."""
+    gold = found.deployments()["gold"]["id"]
+    every_five_seconds = {"schedule": {"cron": "* * * * * */5", "timezone": "UTC"}, "active": True}
+    [added] = found.ask(f"/deployments/{gold}/schedules", [every_five_seconds])
+    due = {
+        "deployments": {"id": {"any_": [gold]}},
+        "flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}, "tags": {"all_": ["auto-scheduled"]}},
+    }
+    [run, *_] = until(lambda: found.ask("/flow_runs/filter", due), "a run that fell due")
+    assert run["state"]["message"] == "Gold is up to date"
+    found.ask(f"/deployments/{gold}/schedules/{added['id']}", method="DELETE")
+
+
+def ran_from_the_terminal_is_seen(found: Prefect, place: Place) -> None:
+    ran = Place(place.folder, {**place.settings, **found.server.environment}).works("flow", "quality", "--json")
+    assert ran.json["passed"] is True
+    by_hand = {"flows": {"name": {"any_": ["quality"]}}, "flow_runs": {"deployment_id": {"is_null_": True}}}
+    [run] = found.ask("/flow_runs/filter", by_hand)
+    assert run["state"]["message"] == ran.json["said"] == "every error check passed"
+
+
+def shows_what_ran(page: Page, found: Prefect, daily: str) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{found.server.ui}/deployments")
+    for name in PLANS:
+        expect(page.get_by_role("link", name=name, exact=True).first).to_be_visible()
+    page.goto(f"{found.server.ui}/runs/flow-run/{daily}")
+    expect(page.get_by_text("Completed").first).to_be_visible()
+    page.get_by_text("Task Runs", exact=True).click()
+    for step in STEPS:
+        expect(page.get_by_text(step, exact=True).first).to_be_visible()
+    artifacts = found.artifacts()
+    assert {"daily-run", "checks", "kpis", "quality-run"} <= artifacts.keys()
+    for key, words in {"kpis": "average length of stay", "checks": "deduplication key", "daily-run": "export"}.items():
+        page.goto(f"{found.server.ui}/artifacts/artifact/{artifacts[key]}")
+        expect(page.get_by_text(words).first).to_be_visible()
+    outside = [url for url in asked if not url.startswith((found.server.ui, "data:", "blob:"))]
+    assert outside == []
+
+
+def can_be_paused(page: Page, found: Prefect) -> None:
+    """The switch of the UI; the server then plans nothing for that flow."""
+    gold = found.deployments()["gold"]
+    page.goto(f"{found.server.ui}/deployments/deployment/{gold['id']}")
+    page.get_by_role("switch").first.click()
+
+    def planned() -> Any:
+        one = found.deployments()["gold"]
+        return one["paused"] or not any(schedule["active"] for schedule in one["schedules"])
+
+    until(planned, "the pause")
+
+
+def tells_nothing(home: Path) -> None:
+    """Neither the key nor a raw value of a patient is in what Prefect keeps: database, logs, results."""
+    kept = [path for path in home.rglob("*") if path.is_file()]
+    assert any(path.name == "prefect.db" for path in kept)
+    secrets = [value.encode() for value in (*CANARY.values(), KEY_TEXT)]
+    told = [path.name for path in kept if any(secret in path.read_bytes() for secret in secrets)]
+    assert told == []

@@ -1,0 +1,108 @@
+"""A real Prefect server with the flows served, and a real Chromium to look at its UI with."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import httpx
+from playwright.sync_api import Page, expect, sync_playwright
+
+from flows.server import PrefectServer
+from tests.commands import Place, Running
+
+SECONDS: Final = 120
+PATIENCE: Final = 60_000
+"""Milliseconds for a page to show what it is to show: CI machines are busy."""
+
+CHROMIUM: Final = "/usr/bin/chromium"
+ARGUMENTS: Final = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1, EXCLUDE localhost"]
+"""No address but this machine's is found: what is shown asks for nothing outside."""
+
+
+def until(met: Callable[[], Any], what: str, seconds: float = SECONDS) -> Any:
+    """What ``met`` gives, as soon as that is something."""
+    deadline = time.monotonic() + seconds
+    while not (found := met()):
+        assert time.monotonic() < deadline, f"it took too long: {what}"
+        time.sleep(0.2)
+    return found
+
+
+@dataclass
+class Served:
+    """What a server's API tells of the flows."""
+
+    client: httpx.Client
+
+    def ask(self, path: str, body: dict[str, Any] | None = None, method: str = "POST") -> Any:
+        """Ask the API. SQLite writes one thing at a time: 503 means to ask again, as Prefect's own client does."""
+
+        def answered() -> httpx.Response | None:
+            found = self.client.request(method, path, json={} if body is None else body)
+            return None if found.status_code == httpx.codes.SERVICE_UNAVAILABLE else found
+
+        answer: httpx.Response = until(answered, f"an answer of {path}")
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+    def deployments(self) -> dict[str, dict[str, Any]]:
+        """Flow → its deployment."""
+        return {found["name"]: found for found in self.ask("/deployments/filter")}
+
+    def start(self, flow: str) -> str:
+        """Start a run as the UI does; its id."""
+        deployment = self.deployments()[flow]["id"]
+        return str(self.ask(f"/deployments/{deployment}/create_flow_run")["id"])
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        """A run as it is now."""
+        found: dict[str, Any] = self.ask(f"/flow_runs/{run_id}", method="GET")
+        return found
+
+    def ended(self, run_id: str) -> dict[str, Any]:
+        """A run, when it has ended."""
+        over = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+        found: dict[str, Any] = until(
+            lambda: found if (found := self.run(run_id))["state_type"] in over else None, "the run"
+        )
+        return found
+
+    def artifacts(self) -> dict[str, str]:
+        """Key → the id of the latest artifact."""
+        return {found["key"]: found["latest_id"] for found in self.ask("/artifacts/latest/filter")}
+
+
+@dataclass
+class Prefect(Served):
+    """A server at work, its API, and the process that serves the flows."""
+
+    server: PrefectServer
+    serving: Running
+
+
+@contextmanager
+def prefect(place: Place) -> Iterator[Prefect]:
+    """A server of its own database, and ``wardlake flows serve`` in ``place``."""
+    with PrefectServer(place.folder / "prefect") as server:
+        server.wait()
+        at = Place(place.folder, {**place.settings, **server.environment})
+        with at.running("flows", "serve") as serving, httpx.Client(base_url=server.api, timeout=30) as client:
+            found = Prefect(client, server, serving)
+            until(lambda: len(found.deployments()) == 5, "the deployments")
+            yield found
+
+
+@contextmanager
+def chromium(width: int = 1280, height: int = 900) -> Iterator[Page]:
+    """A page of a browser that sees nothing but this machine."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        try:
+            page = browser.new_page(viewport={"width": width, "height": height}, color_scheme="light")
+            page.set_default_timeout(PATIENCE)
+            expect.set_options(timeout=PATIENCE)
+            yield page
+        finally:
+            browser.close()
