@@ -279,9 +279,7 @@ class Build(dy.Schema):
         ),
         nullable=False,
     )
-    tables = dy.List(
-        dy.Struct({"table": dy.String(nullable=True), "version": dy.Int64(nullable=True)}), nullable=False
-    )
+    tables = dy.List(dy.Struct({"table": dy.String(nullable=True), "version": dy.Int64(nullable=True)}), nullable=False)
     staffed_beds = dy.String(nullable=True)
     data_start = _utc(nullable=True)
     data_end = _utc(nullable=True)
