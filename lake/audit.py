@@ -12,7 +12,7 @@ import duckdb
 import polars as pl
 from deltalake.exceptions import DeltaError
 
-from lake.errors import LakeError
+from lake.errors import LakeError, kind_of
 from lake.store import DeltaStore
 from lake.tables import AUDIT
 
@@ -34,10 +34,10 @@ def append(root: Path, action: str, detail: str, rows: int | None = None) -> Non
     for _ in range(_TRIES):
         try:
             DeltaStore(root, AUDIT).append(frame, {})
-        except DeltaError:  # another was first, or tidied the log that the handle stood on
-            reason = "others kept writing to it"
+        except DeltaError as error:  # another was first, or tidied the log that the handle stood on
+            reason = kind_of(error)
         except Exception as error:
-            reason = type(error).__name__
+            reason = kind_of(error)
             break
         else:
             return

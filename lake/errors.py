@@ -1,5 +1,7 @@
 """The project's errors: what is wrong, what was got, what was expected, the next move."""
 
+import errno
+
 
 class WardlakeError(Exception):
     """An error that a user can act on; the command line prints it as one line and exits with ``exit_code``.
@@ -43,3 +45,9 @@ class StepError(WardlakeError):
     The text of a library's error can quote the values it stumbled over, and so can the chained original:
     raise this one outside the handler that caught it.
     """
+
+
+def kind_of(error: Exception) -> str:
+    """What may be said of a library's error without its text, which can quote values: its kind, or *a full disk*."""
+    full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error)
+    return "a full disk" if full else type(error).__name__

@@ -9,7 +9,6 @@ A refresh costs what is new: it reads the Silver rows above the positions of the
 belong to again from all of their events, and rebuilds the months in which those visits, before or now, count.
 """
 
-import errno
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,7 +21,7 @@ import polars as pl
 from deltalake.exceptions import DeltaError
 from filelock import FileLock
 
-from lake.errors import LakeError, UsageError, WardlakeError
+from lake.errors import LakeError, UsageError, WardlakeError, kind_of
 from lake.gold import duck, file, replace, snapshot, steps
 from lake.gold.fold import FOLDED
 from lake.gold.published import Published, last
@@ -77,7 +76,7 @@ def build(lake: Lake, ask: Ask) -> Built:
         except WardlakeError:
             raise
         except (OSError, DeltaError, duckdb.IOException, duckdb.OutOfMemoryException) as error:
-            kind = _kind(error)
+            kind = kind_of(error)
     # Outside the handler: the text of a library's error can quote what it stumbled over.
     raise LakeError(
         "Gold was not built",
@@ -197,8 +196,3 @@ def _hand_out(root: Path, number: int, stores: Mapping[str, DeltaStore]) -> None
     if not file.path_of(root, number).exists():
         _write_file(root, number, stores)
     file.swap_in(root, number)
-
-
-def _kind(error: Exception) -> str:
-    full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error)
-    return "a full disk" if full else type(error).__name__

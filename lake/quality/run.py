@@ -13,8 +13,9 @@ from datetime import datetime
 from typing import Final, Literal
 
 import polars as pl
+from deltalake.exceptions import DeltaError
 
-from lake.errors import StepError, WardlakeError
+from lake.errors import LakeError, StepError, WardlakeError, kind_of
 from lake.quality.declared import Check, Severity, declared
 from lake.quality.kinds import RowKind, Verdict
 from lake.quality.source import NothingToCheckError, Source
@@ -80,7 +81,10 @@ def run(
 
 
 def record(lake: Lake, report: Report) -> None:
-    """Append the report to ``ops/quality``, which is made where it is absent; earlier runs stay."""
+    """Append the report to ``ops/quality``, which is made where it is absent; earlier runs stay.
+
+    Raises ``LakeError`` where it cannot be written.
+    """
     rows = pl.DataFrame(
         [
             {
@@ -99,8 +103,19 @@ def record(lake: Lake, report: Report) -> None:
         schema=QUALITY.polars_schema,
     )
     store = DeltaStore(lake.root, QUALITY)
-    store.create()
-    store.append(rows, {})
+    try:
+        store.create()
+        store.append(rows, {})
+    except (OSError, DeltaError) as error:
+        kind = kind_of(error)
+    else:
+        return
+    raise LakeError(
+        f"what the checks found cannot be written to {QUALITY.name}",
+        got=kind,
+        expected="a lake that can be written",
+        next_move="free space or mend the disk, then run it again; the old Gold stands",
+    )
 
 
 class _Passes:

@@ -1,10 +1,12 @@
 """Runs of the checks: what each stage looks at, what is skipped, what is kept, and what an error tells."""
 
+import errno
 import os
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
+from unittest import mock
 
 import polars as pl
 import pytest
@@ -14,7 +16,7 @@ from app.settings import Settings, load
 from lake import policy as policies
 from lake.errors import LakeError, StepError
 from lake.quality.declared import Check, declared
-from lake.quality.run import Report, Stages, run
+from lake.quality.run import Report, Stages, record, run
 from lake.quality.table_kinds import Volume
 from lake.store import DeltaStore, open_lake
 from lake.tables import BRONZE, INGEST, QUALITY, QUARANTINE, SILVER
@@ -353,3 +355,12 @@ def test_the_store_of_the_history_is_made_when_it_is_needed(root: Path) -> None:
     assert not (root / QUALITY.name).exists()
     quality.check(settings(root))
     assert DeltaStore(root, QUALITY).handle.version() == 1
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
+    lake = make_lake(tmp_path / "lake", [(0, event())])
+    report = run(lake, NOW, dedup_key=["patient_key", "event_time"], stages="inputs")
+    full = mock.patch.object(DeltaStore, "append", side_effect=OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    said = r"what the checks found cannot be written to ops/quality; got a full disk; .*; free space or mend the disk"
+    with full, pytest.raises(LakeError, match=said):
+        record(lake, report)
