@@ -60,6 +60,8 @@ def serve(settings: Settings) -> None:
     runner = _Runner(pause_on_shutdown=True)
     for deployment in deployments(settings):
         runner.add_deployment(deployment)
+    # A shell starts what it puts in the background with Ctrl-C ignored: asyncio would not end in order then.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with suppress(KeyboardInterrupt):
         asyncio.run(runner.start())
 
