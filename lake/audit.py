@@ -70,7 +70,7 @@ def blanked(text: str) -> str:
     """
     raw = text.encode()
     tokens = duckdb.tokenize(text)
-    ends = [start for start, _ in tokens[1:]] + [len(raw)]
+    ends = [*(start for start, _ in tokens), len(raw)][1:]
     spans = zip(tokens, ends, strict=True)
     words = [_word(raw[start:end].decode(), kind.name) for (start, kind), end in spans]
     return " ".join("".join(words).split())[:_LONGEST]

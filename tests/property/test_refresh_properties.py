@@ -52,7 +52,7 @@ def compare(chunks: list[list[Message]], zone: str) -> None:
         assert different(piecemeal.root, whole.root) == []
 
 
-@settings(max_examples=5)
+@settings(max_examples=3)
 @given(chunks=appends, zone=st.sampled_from(ZONES))
 def test_refreshes_are_a_full_build(chunks: list[list[Message]], zone: str) -> None:
     compare(chunks, zone)

@@ -135,7 +135,7 @@ STEPS: dict[str, Callable[[], object]] = {
         f"write {number}": lambda number=number: mock.patch.object(
             replace, "months", _failing_at(replace.months, number)
         )
-        for number in range(12)
+        for number in (0, 2, 6, 11)
     },
     "file": lambda: mock.patch.object(file, "write", _failing_at(file.write, 0)),
     "publish": lambda: mock.patch.object(building, "_publish", _failing_at(building._publish, 0)),
