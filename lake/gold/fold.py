@@ -20,8 +20,8 @@ FOLDED: Final[tuple[Table, ...]] = (VISITS, STAYS, INCOMPLETE)
 _STEPS: Final = ("standing", "histories", "stays", "visits", "incomplete")
 _PART_EVENTS: Final = 1_500_000
 _COLUMNS: Final = (
-    "visit_key, patient_key, message_id, event_type, event_time, facility, department, ward, bed, doctor_id, "
-    "diagnosis_code, diagnosis, severity, treatment, disposition, sex, birth_year"
+    *("visit_key", "patient_key", "message_id", "event_type", "event_time", "facility", "department", "ward", "bed"),
+    *("doctor_id", "diagnosis_code", "diagnosis", "severity", "treatment", "disposition", "sex", "birth_year"),
 )
 
 
@@ -48,29 +48,24 @@ def run(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("DROP TABLE standing; DROP TABLE histories")
 
 
-def in_parts(connection: duckdb.DuckDBPyConnection, events: int, folder: Path) -> Iterator[None]:
-    """``run`` over so many events in parts of whole visits: each time this yields, the tables hold another part's.
+def in_parts(connection: duckdb.DuckDBPyConnection, silver: pl.LazyFrame, events: int, folder: Path) -> Iterator[None]:
+    """``run`` over all of Silver in parts of whole visits: each time this yields, the tables hold another part's.
 
-    Memory is that of one part, and cost grows with the events: what is folded is written to ``folder`` by parts first.
+    Memory is that of one part, and cost grows with the events: what is folded is written to ``folder`` by parts first
+    (by Polars: 1.1 µs of CPU an event, where DuckDB's partitioned COPY takes 4.4).
     """
     parts = -(-events // _PART_EVENTS)
     if parts <= 1:
         run(connection)
         yield
         return
-    connection.execute(
-        f"COPY (SELECT {_COLUMNS}, hash(visit_key) % {parts} AS part FROM events) "  # noqa: S608
-        f"TO '{_quoted(folder)}' (FORMAT parquet, COMPRESSION zstd, PARTITION_BY (part))"
-    )
-    for part in range(parts):
-        files = f"{_quoted(folder)}/part={part}/*.parquet"
-        connection.execute(f"CREATE OR REPLACE TEMP VIEW events AS SELECT {_COLUMNS} FROM read_parquet('{files}')")  # noqa: S608
+    parted = silver.select(*_COLUMNS, part=pl.col("visit_key").hash() % parts)
+    parted.sink_parquet(pl.PartitionBy(folder, key="part", include_key=False), mkdir=True, compression="lz4")
+    for part in sorted(folder.iterdir()):
+        files = ", ".join("'" + str(file).replace("'", "''") + "'" for file in part.iterdir())
+        connection.execute(f"CREATE OR REPLACE TEMP VIEW events AS FROM read_parquet([{files}])")
         run(connection)
         yield
-
-
-def _quoted(folder: Path) -> str:
-    return str(folder).replace("'", "''")
 
 
 def name_of(table: Table) -> str:

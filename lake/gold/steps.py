@@ -98,7 +98,8 @@ def visits(run: Run) -> None:
 
 def _all_visits(run: Run) -> None:
     first = True
-    for _ in fold.in_parts(run.connection, run.new_events, run.lake.root / duck.SPILL / "events"):
+    silver, folder = run.lake.store(SILVER).scan(), run.lake.root / duck.SPILL / "events"
+    for _ in fold.in_parts(run.connection, silver, run.new_events, folder):
         for table in FOLDED:
             rows = _sorted(run, table, f"FROM {name_of(table)} SELECT {replace.columns(table)}")
             if first:

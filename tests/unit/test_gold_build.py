@@ -13,7 +13,8 @@ from deltalake import DeltaTable
 from app import replay
 from lake.errors import LakeError, UsageError
 from lake.gold import build as building
-from lake.gold import file, replace
+from lake.gold import file, fold, replace
+from lake.gold.duck import SPILL
 from lake.gold.published import last
 from lake.gold.tables import COMPLIANCE, GOLD, OCCUPANCY
 from lake.store import DeltaStore, create
@@ -98,6 +99,16 @@ def test_refreshes_give_what_a_full_build_gives(tmp_path: Path, timezone: str) -
         build(step_by_step, timezone=timezone, reference=reference)
     assert different(whole.root, step_by_step.root) == []
     assert published(whole.root, INCOMPLETE)["flags"].to_list() == [["cancelled"]]
+
+
+def test_folded_in_parts_the_visits_are_the_same(tmp_path: Path) -> None:
+    messages = simulated(1_000)
+    whole, parts = (make_lake(tmp_path / name, messages) for name in ("whole", "parts"))
+    build(whole)
+    with mock.patch.object(fold, "_PART_EVENTS", 100):
+        build(parts)
+    assert different(whole.root, parts.root) == []
+    assert not (parts.root / SPILL).exists()
 
 
 def test_compaction_is_no_change(tmp_path: Path) -> None:
