@@ -7,16 +7,13 @@ the opened message of each row. What is opened stays in memory.
 import re
 from collections.abc import Iterator, Mapping
 from typing import Final
-from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from app.steps.decode import decode
-from lake import policy as policies
-from lake.contract import FIELDS
 from lake.errors import LakeError
 from lake.identifiers import REDACTED
-from lake.policy import MASKED_FORMS
+from lake.quality.forms import form_breaches
 from lake.sealing import places
 from lake.store import Lake
 from lake.tables import BRONZE, INGEST, PLACE, SILVER, Table
@@ -84,7 +81,7 @@ def measure_masking(lake: Lake, above: Positions, timezone: str) -> pl.DataFrame
     counts = [pl.DataFrame(schema=MEASURED)]
     for rows in slices(lake, SILVER, above):
         broken = rows.select(PLACE).hstack([_any_form_broken(rows)]).join(_surviving(lake, rows), on=PLACE, how="left")
-        days = rows["ingested_at"].dt.convert_time_zone(str(ZoneInfo(timezone))).dt.date()
+        days = rows["ingested_at"].dt.convert_time_zone(timezone).dt.date()
         looked_at = broken.select(
             days.alias("day"), rows["policy"], broken=pl.col("form") | pl.col("survives").fill_null(value=False)
         )
@@ -94,21 +91,6 @@ def measure_masking(lake: Lake, above: Positions, timezone: str) -> pl.DataFrame
             )
         )
     return pl.concat(counts).group_by("day", "policy").sum().sort("day", "policy")
-
-
-def form_breaches(name: str) -> dict[str, pl.Expr]:
-    """Column → whether its value breaks its rule, under the policy called ``name``."""
-    policy = policies.load(name)
-    broken: dict[str, pl.Expr] = {}
-    for column in SILVER.polars_schema:
-        rule = policy.columns.get(column)
-        if rule in MASKED_FORMS:
-            broken[column] = ~pl.col(column).str.contains(MASKED_FORMS[rule])
-        elif rule == "year":
-            broken[column] = ~pl.col(column).is_between(1850, pl.col("ingested_at").dt.year() + 1)
-        elif rule is None and column in map(policies.silver_column, FIELDS):
-            broken[column] = pl.col(column).is_not_null()
-    return broken
 
 
 def survivors(lake: Lake, rows: pl.DataFrame) -> Iterator[tuple[str, int, list[int]]]:

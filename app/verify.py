@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from app.steps.deduplicate import key_columns
-from app.stored import PARTITION, form_breaches, open_payloads, slices, survivors
+from app.stored import PARTITION, open_payloads, slices, survivors
+from lake.quality.forms import form_breaches
 from lake.store import Lake
 from lake.tables import BRONZE, INGEST, PLACE, QUARANTINE, SILVER, Table
 
