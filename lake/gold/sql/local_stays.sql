@@ -15,6 +15,10 @@ WITH local AS (
             ELSE to_time::DATE - 1
         END AS last_midnight
     FROM stays
+    -- As in local_visits: first what cannot be in those months.
+    WHERE
+        (to_time IS NULL OR to_time >= (SELECT min(month) - 2 FROM months)::TIMESTAMPTZ)
+        AND from_time < (SELECT last_day(max(month)) + 2 FROM months)::TIMESTAMPTZ
 )
 SELECT * FROM local
 WHERE

@@ -24,6 +24,10 @@ WITH local AS (
         date_trunc('month', admit_day)::DATE AS admitted_in,
         date_trunc('month', discharge_day)::DATE AS discharged_in
     FROM visits
+    -- What cannot be in those months goes before times are made local, which is the dear part; two days are to spare.
+    WHERE
+        coalesce(discharged_at, admitted_at) >= (SELECT min(month) - 2 FROM months)::TIMESTAMPTZ
+        AND admitted_at < (SELECT last_day(max(month)) + 2 FROM months)::TIMESTAMPTZ
 )
 SELECT * FROM local
 WHERE admitted_in IN (SELECT month FROM months) OR discharged_in IN (SELECT month FROM months)
