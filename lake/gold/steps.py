@@ -112,8 +112,8 @@ def _all_visits(run: Run) -> None:
 def _touched_visits(run: Run) -> None:
     fold.run(run.connection)
     run.connection.execute(
-        "CREATE TEMP TABLE touched_visits AS SELECT * FROM visits "
-        "UNION ALL BY NAME SELECT * FROM old_visits SEMI JOIN touched USING (visit_key)"
+        "CREATE TEMP TABLE touched_visits AS SELECT admitted_at, discharged_at FROM visits "
+        "UNION ALL SELECT admitted_at, discharged_at FROM old_visits SEMI JOIN touched USING (visit_key)"
     )
     for table in FOLDED:
         name, part, columns = name_of(table), table.partition, replace.columns(table)
