@@ -2,7 +2,7 @@
 -- Order: event time, then the place of the event type in the contract, then message id, then patient.
 -- A cancel takes back the latest event of its kind before it that was not taken back yet (HL7 v2: A11 takes back A01,
 -- A12 takes back A02, A13 takes back A03): last in, first out, as brackets do. Only visits with a cancel are looked
--- at this way; 97 of 100 have none.
+-- at this way: most have none.
 WITH ordered AS MATERIALIZED (
     SELECT
         visit_key, patient_key, event_type, event_time, facility, department, ward, bed, doctor_id, diagnosis_code,
