@@ -58,7 +58,8 @@ screenshots: $(READY) ## pictures of Prefect's UI for the docs (needs /usr/bin/c
 
 lock: $(UV_READY) ## pin every dependency again (ARGS=--upgrade for newer versions)
 	$(UV) $(COMPILE) --group dev pyproject.toml -o requirements.lock $(ARGS)
-	echo "uv==$(UV_VERSION)" | $(UV) $(COMPILE) - -o requirements-uv.lock
+	$(UV) $(COMPILE) --constraint requirements.lock pyproject.toml -o requirements-run.lock
+	printf '%s\n' "uv==$(UV_VERSION)" hatchling | $(UV) $(COMPILE) - -o requirements-uv.lock
 
 clean: ## remove the environments and caches; data/ stays
 	rm -rf .venv .uv dist $(CACHES)
