@@ -66,6 +66,7 @@ _SENTENCES: Final = {
     "timezone": "an IANA time zone, such as Europe/London",
     "staffed_beds": "a CSV file",
     "export": "a folder",
+    "heartbeat": "a file",
     "batch_messages": "a whole number from 1 to 500000",
     "batch_seconds": "a number of seconds from 0.05 to 60",
 }
@@ -103,6 +104,7 @@ class Settings(BaseSettings):
     timezone: str = "UTC"
     staffed_beds: Path | None = None
     export: Path = Field(default_factory=lambda values: values["data"] / "export")
+    heartbeat: Path | None = None
     batch_messages: int = Field(default=20_000, ge=1, le=500_000)
     batch_seconds: float = Field(default=0.5, ge=0.05, le=60)
 
@@ -127,7 +129,7 @@ class Settings(BaseSettings):
         """
         return self.staffed_beds or self.data / "staffed_beds.csv"
 
-    @field_validator("data", "lake", "key_file", "staffed_beds", "export")
+    @field_validator("data", "lake", "key_file", "staffed_beds", "export", "heartbeat")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         # Absolute at once: a later change of directory must not move the lake.

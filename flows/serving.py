@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+from prefect.deployments import run_deployment
 from prefect.deployments.runner import RunnerDeployment
 from prefect.runner import Runner
 from prefect.schedules import Cron
@@ -22,6 +23,7 @@ from prefect.types.entrypoint import EntrypointType
 from app.settings import Settings
 from flows import deployed
 from flows.sequences import SEQUENCES
+from lake.gold import published
 
 TAG: Final = "wardlake"
 """What every deployment is tagged with."""
@@ -54,12 +56,15 @@ def deployments(settings: Settings) -> list[RunnerDeployment]:
 def serve(settings: Settings) -> None:
     """Register the deployments and run what falls due, each run a process of its own, until SIGTERM or Ctrl-C.
 
+    A lake without Gold gets it at once, not when the schedule says so.
     At the end running flows are cancelled and the schedules paused: a server should not plan what nobody runs.
     The next start resumes them.
     """
     runner = _Runner(pause_on_shutdown=True)
     for deployment in deployments(settings):
         runner.add_deployment(deployment)
+    if published.last(settings.lake) is None:
+        run_deployment("gold/gold", timeout=0)
     # A shell starts what it puts in the background with Ctrl-C ignored: asyncio would not end in order then.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with suppress(KeyboardInterrupt):

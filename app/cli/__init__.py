@@ -12,7 +12,7 @@ import structlog
 import typer
 from polars.exceptions import PanicException
 
-from app.cli import demo, flow, integrity, look, produce, stream
+from app.cli import demo, flow, integrity, key, look, produce, stream
 from app.failures import where
 from lake.errors import WardlakeError
 
@@ -33,6 +33,7 @@ app.command("status")(look.status)
 app.command("verify")(integrity.verify)
 app.command("replay")(integrity.replay)
 app.add_typer(integrity.quarantine, name="quarantine")
+app.add_typer(key.key, name="key")
 app.add_typer(flow.one, name="flow")
 app.add_typer(flow.all_of_them, name="flows")
 

@@ -71,7 +71,7 @@ def demo(
 
 
 def _run(settings: Settings, simulator: Simulator, total: int | None) -> None:
-    publish(simulator, settings.bootstrap, settings.topic, total=total, rate=None)
+    publish(simulator, settings, total=total, rate=None)
     settings.staffed_beds_path.parent.mkdir(parents=True, exist_ok=True)
     simulator.write_staffed_beds(settings.staffed_beds_path)
     stream_into_lake(settings, until_caught_up=True, demo=True)

@@ -6,9 +6,11 @@ from typing import Annotated, Final
 
 import typer
 
+from app import heartbeat
 from app import settings as configuration
 from app.cli.options import KafkaOption, TopicOption
 from app.cli.output import err, progress_bar
+from app.settings import Settings
 from lake.errors import UsageError
 from producer.blocks import Source
 from producer.publisher import Publisher, PublishResult
@@ -59,7 +61,7 @@ def simulate(
             truth=truth is not None,
         )
     )
-    result = publish(simulator, settings.bootstrap, settings.topic, total=events, rate=rate)
+    result = publish(simulator, settings, total=events, rate=rate)
     if truth is not None and not result.interrupted:
         simulator.write_truth(truth)
     if staffed_beds is not None:
@@ -81,7 +83,7 @@ def file(
     settings = configuration.load(kafka=kafka, topic=topic)
     sources = [FileSource(path, format) for path in paths]
     for source in sources:
-        _report(publish(source, settings.bootstrap, settings.topic, total=None, rate=rate))
+        _report(publish(source, settings, total=None, rate=rate))
         for bad in source.first_bad:
             err.print(f"{source.path.name}:{bad.line}: {REASONS[bad.reason]}; sent on as it is", markup=False)
         if more := source.bad.total() - len(source.first_bad):
@@ -90,13 +92,16 @@ def file(
             err.print(f"{source.path.name}: {source.blank_lines} blank lines skipped")
 
 
-def publish(source: Source, bootstrap: str, topic: str, *, total: int | None, rate: float | None) -> PublishResult:
+def publish(source: Source, settings: Settings, *, total: int | None, rate: float | None) -> PublishResult:
     """Publish a source with a progress bar."""
+    beat = heartbeat.of(settings.heartbeat)
     with progress_bar("publishing", total) as bar:
-        publisher = Publisher(
-            bootstrap, topic, rate=rate, on_progress=lambda sent: bar.update(bar.task_ids[0], completed=sent)
-        )
-        return publisher.publish(source.blocks())
+
+        def told(sent: int) -> None:
+            beat()
+            bar.update(bar.task_ids[0], completed=sent)
+
+        return Publisher(settings.bootstrap, settings.topic, rate=rate, on_progress=told).publish(source.blocks())
 
 
 def _report(result: PublishResult) -> None:

@@ -12,6 +12,7 @@ from confluent_kafka.admin import AdminClient
 from quixstreams import Application
 from quixstreams.models import TopicConfig
 
+from app import heartbeat
 from app.settings import Settings
 from app.stream.consumer import BatchLimits, MicroBatchConsumer
 from app.stream.landing import Landed, Landing, PositionMoved
@@ -39,10 +40,17 @@ PARTITIONS = 4
 class StreamApplication(Application):
     """A Quix application whose polls are micro-batches, each a checkpoint of its own."""
 
-    def __init__(self, *args: Any, make_consumer: Callable[..., MicroBatchConsumer], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        make_consumer: Callable[..., MicroBatchConsumer],
+        beat: Callable[[], None],
+        **kwargs: Any,
+    ) -> None:
         self._make_consumer = make_consumer
         self._on_idle: Callable[[], None] = lambda: None
         self._enough: Callable[[], bool] = lambda: False
+        self._beat = beat
         self.caught_up = False
         super().__init__(*args, **kwargs)
 
@@ -72,6 +80,7 @@ class StreamApplication(Application):
 
     def _process_message(self, dataframe_composed: Any) -> None:
         """Take one micro-batch; Quix notes the offset that its row bears, this those of the other partitions."""
+        self._beat()
         super()._process_message(dataframe_composed)  # type: ignore[no-untyped-call]
         for partition, offset in self.consumer.take_landed().items():
             self._processing_context.store_offset(self.consumer.topic, partition, offset)
@@ -137,6 +146,7 @@ def run_stream(
         state_dir=state.name,
         loglevel=None,
         make_consumer=make_consumer,
+        beat=heartbeat.of(settings.heartbeat),
     )
     topic = app.topic(settings.topic, config=TopicConfig(num_partitions=PARTITIONS, replication_factor=1))
     frame = app.dataframe(topic)

@@ -23,6 +23,9 @@ SETTING_ROW: Final = re.compile(r"^\| `(\w+)` \| (.+?) \| (.+?) \| (.+?) \| (.+?
 TERM: Final = re.compile(r"^(?:[-*] |\| )?\*\*(?P<term>[^*]+)\*\*", re.MULTILINE)
 
 
+NO_FLAG: Final = ("key", "timezone", "staffed_beds", "heartbeat")
+
+
 def prose(page: Path) -> str:
     return FENCE.sub("", page.read_text("utf-8"))
 
@@ -61,6 +64,7 @@ def defaults(settings: Settings) -> dict[str, str]:
         "lake": f"$WARDLAKE_DATA/{settings.lake.relative_to(settings.data)}",
         "kafka": settings.bootstrap,
         "key": "none",
+        "heartbeat": "none",
         "key_file": f"$WARDLAKE_DATA/{settings.key_path.relative_to(settings.data)}",
         "dedup_key": ",".join(settings.dedup_key),
         "staffed_beds": f"$WARDLAKE_DATA/{settings.staffed_beds_path.relative_to(settings.data)}",
@@ -72,7 +76,7 @@ def test_every_setting_has_its_row_and_there_is_no_other(monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     shown = defaults(load())
     assert documented_settings() == {
-        name: (env_name(name), "none" if name in ("key", "timezone", "staffed_beds") else flag_name(name), shown[name])
+        name: (env_name(name), "none" if name in NO_FLAG else flag_name(name), shown[name])
         for name in Settings.model_fields
     }
 
