@@ -3,26 +3,16 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
-from typing import Final
 
-import polars as pl
 from polars.exceptions import PolarsError
 
 from app.opening import open_without_key
 from app.settings import Settings
-from lake import audit, query
-from lake.disclosure import Suppressed, suppress
+from lake import audit
 from lake.errors import LakeError, UsageError
-from lake.export import Exported, write
-from lake.gold import published
-from lake.gold.published import Published
-from lake.gold.tables import GOLD, VIEWS
-
-_COLUMNS: Final = {
-    **{table.name.removeprefix("gold/"): ", ".join(table.polars_schema) for table in GOLD},
-    **dict.fromkeys(VIEWS, "*"),
-}
+from lake.export import Exported, read, write
+from lake.gold import published, shown
+from lake.gold.tables import GOLD
 
 
 def export(settings: Settings, progress: Callable[[str], None] = lambda _: None) -> list[Exported]:
@@ -41,12 +31,12 @@ def export(settings: Settings, progress: Callable[[str], None] = lambda _: None)
             next_move="run 'wardlake flow gold' first",
         )
     progress(f"hiding small cells of build {build.build_id}")
-    shown = {name: _flat(table) for name, table in suppress(_read(lake.root, build)).items()}
-    progress(f"writing {len(shown)} tables to {settings.export}")
-    detail = f"Gold build {build.build_id}, {len(shown)} tables to {settings.export}"
+    tables = read(shown.write(lake.root, build))
+    progress(f"writing {len(tables)} tables to {settings.export}")
+    detail = f"Gold build {build.build_id}, {len(tables)} tables to {settings.export}"
     try:
         return write(
-            settings.export, build, shown, datetime.now(UTC), partial(audit.append, lake.root, "export", detail)
+            settings.export, build, tables, datetime.now(UTC), partial(audit.append, lake.root, "export", detail)
         )
     except (OSError, PolarsError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
@@ -56,20 +46,3 @@ def export(settings: Settings, progress: Callable[[str], None] = lambda _: None)
         expected="a folder that can be written, and room on the disk",
         next_move="mend it, or set WARDLAKE_EXPORT to another; the last export stands",
     )
-
-
-def _read(root: Path, build: Published) -> dict[str, pl.DataFrame]:
-    connection = query.connect(root, build)
-    try:
-        return {
-            name: query.query(connection, f"FROM gold.{name} SELECT {columns} ORDER BY ALL")
-            for name, columns in _COLUMNS.items()
-        }
-    finally:
-        connection.close()
-
-
-def _flat(table: Suppressed) -> Suppressed:
-    """Without nested columns: those of compliance have views of their own."""
-    nested = [name for name, dtype in table.rows.schema.items() if dtype.is_nested()]
-    return Suppressed(table.rows.drop(nested), table.hidden)

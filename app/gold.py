@@ -8,13 +8,15 @@ from app.settings import Settings
 from app.stored import measure_masking
 from lake import audit
 from lake.gold import build as building
-from lake.gold import staffed_beds
+from lake.gold import shown, staffed_beds
 from lake.gold.build import Built
+from lake.gold.published import last
 
 
 def build(settings: Settings, *, full: bool = False, progress: Callable[[str], None] = lambda _: None) -> Built:
     """Bring Gold up to date with Silver, or with ``full`` make it anew; publishes it and returns what it came to.
 
+    Makes the file without small cells as well, also where nothing was new and it is missing.
     Needs the lake's key: masking is measured on what is stored, against the opened messages. Raises ``UsageError``
     where no message has landed or the staffed beds cannot be used, ``LakeError`` for other trouble.
     """
@@ -34,4 +36,7 @@ def build(settings: Settings, *, full: bool = False, progress: Callable[[str], N
     if built.kind != "unchanged":
         detail = f"build {built.build_id} ({built.kind}); sealed messages opened in memory to measure masking"
         audit.append(lake.root, "gold_build", detail, built.new_events)
+    if published := last(lake.root):
+        progress("hiding small cells")
+        shown.write(lake.root, published)
     return built

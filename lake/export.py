@@ -1,5 +1,7 @@
 """Gold as files for BI tools: one Parquet and one CSV per table and view, and a manifest.
 
+What is exported are the rows of a build's shown file (``lake.gold.shown``) that Gold has too: those without totals.
+
 An export is a folder of its own, ``build-<id>`` (``build-<id>-2`` and so on for the same build again). It is written
 under another name and renamed when whole; then the link ``latest`` is moved to it. So a reader of ``latest`` sees one
 export or the next, never a part. The last three are kept.
@@ -15,12 +17,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+import duckdb
 import polars as pl
 from filelock import FileLock
 
 from lake.cells import SMALL
-from lake.disclosure import LEFT_OUT, MARK, NOT_OF_PEOPLE, Suppressed
+from lake.disclosure import MARK, NOT_OF_PEOPLE
 from lake.gold.published import Published
+from lake.gold.tables import GOLD, VIEWS
 
 LATEST: Final = "latest"
 MANIFEST: Final = "manifest.json"
@@ -30,8 +34,46 @@ POLICY: Final = {
     "mark": f"a hidden figure is null (empty in CSV), and the row's column '{MARK}' names it",
     "not_suppressed": list(NOT_OF_PEOPLE),
 }
+LEFT_OUT: Final = {
+    "admissions": ("transfers_in", "index_discharges_30d", "readmissions_30d"),
+    "admissions_weekly": ("transfers_in", "index_discharges_30d", "readmissions_30d"),
+    "admissions_monthly": ("transfers_in",),
+    "arrivals": ("department",),
+}
+"""Columns of Gold that are not shown: sums through them cross too many others (docs/privacy.md says how)."""
+
+# What of the shown file a table of Gold is, where it is not all rows of the table of that name. '(all)' is a total.
+_ROWS: Final = {
+    "admissions": """SELECT start AS day, * EXCLUDE (grain, start, suppressed),
+        date_trunc('month', start)::DATE AS month, suppressed
+        FROM gold.admissions WHERE grain = 'day' AND facility <> '(all)' AND department <> '(all)'""",
+    "admissions_weekly": """SELECT start AS week, * EXCLUDE (grain, start)
+        FROM gold.admissions WHERE grain = 'week' AND facility <> '(all)' AND department <> '(all)'""",
+    "admissions_monthly": """SELECT start AS month, a.* EXCLUDE (grain, start, suppressed), index_discharges_30d,
+        readmissions_30d, nullif(concat_ws(', ', a.suppressed,
+        if(index_discharges_30d IS NULL, 'index_discharges_30d', NULL),
+        if(readmissions_30d IS NULL, 'readmissions_30d', NULL)), '') AS suppressed
+        FROM gold.admissions AS a JOIN gold.readmissions AS r
+        ON start = month AND a.facility = r.facility AND a.department = r.department
+        WHERE grain = 'month' AND a.facility <> '(all)' AND a.department <> '(all)'""",
+    "occupancy": """SELECT * EXCLUDE (suppressed), date_trunc('month', day)::DATE AS month, suppressed
+        FROM gold.occupancy WHERE facility <> '(all)' AND department <> '(all)'""",
+    "length_of_stay": "FROM gold.length_of_stay WHERE facility <> '(all)' AND department <> '(all)'",
+    "outcomes": "FROM gold.outcomes WHERE facility <> '(all)' AND department <> '(all)'",
+    "arrivals": "FROM gold.arrivals WHERE facility <> '(all)'",
+    "diagnoses": "FROM gold.diagnoses WHERE diagnosis_code <> '(all)'",
+    "compliance": "SELECT * EXCLUDE (fields, rules) FROM gold.compliance",  # they have views of their own
+}
 _KEPT: Final = 3
 _NAME: Final = re.compile(r"build-(\d+)(?:-(\d+))?")
+
+
+@dataclass(frozen=True)
+class Suppressed:
+    """A table as it may be shown, and how many of its figures (cells and what is derived from them) are hidden."""
+
+    rows: pl.DataFrame
+    hidden: int
 
 
 @dataclass(frozen=True)
@@ -43,6 +85,18 @@ class Exported:
     suppressed: int
     parquet: Path
     csv: Path
+
+
+def read(shown: Path) -> dict[str, Suppressed]:
+    """The tables and views of Gold, by name, as a build's shown file has them."""
+    names = (*(table.name.removeprefix("gold/") for table in GOLD), *VIEWS)
+    with duckdb.connect(str(shown), read_only=True) as connection:
+        frames = {name: connection.sql(_ROWS.get(name, f"FROM gold.{name}")).pl() for name in names}
+    return {name: Suppressed(rows, _hidden(rows)) for name, rows in frames.items()}
+
+
+def _hidden(rows: pl.DataFrame) -> int:
+    return int(rows[MARK].str.split(", ").list.len().sum()) if MARK in rows.columns else 0
 
 
 def write(

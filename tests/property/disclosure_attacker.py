@@ -6,11 +6,13 @@ written here from the definitions, apart from ``lake.disclosure``.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 import numpy as np
 import polars as pl
+
+from lake.gold.totals import ALL, KEYS
 
 Key = tuple[Hashable, ...]
 Signed = tuple[int, Key]
@@ -43,6 +45,10 @@ class Knowledge:
         """The cells of a figure whose keys meet a condition."""
         return [k for k in (*self.known, *self.unknown) if k[:2] == (name, figure) and met(*k[2:])]
 
+    def has(self, key: Key) -> bool:
+        """Whether there is such a cell."""
+        return key in self.known or key in self.unknown
+
     def rest(self) -> Key:
         """Somebody that no table shows: at least nobody."""
         self._rests += 1
@@ -69,133 +75,149 @@ class Knowledge:
         return names, np.array([self.unknown[key] for key in names], dtype=np.int64), rows, right
 
 
-KEYS: Final = {
-    "admissions": ("day", "facility", "department"),
-    "admissions_weekly": ("week", "facility", "department"),
-    "admissions_monthly": ("month", "facility", "department"),
-    "arrivals": ("month", "hour", "facility"),
-    "diagnoses": ("month", "diagnosis_code"),
-    "treatments": ("month", "diagnosis_code", "treatment"),
-    "outcomes": ("month", "facility", "department", "disposition"),
-    "occupancy": ("day", "facility", "department"),
-    "length_of_stay": ("month", "facility", "department"),
-    "doctors": ("month", "doctor_id", "department"),
-}
 _FLOWS: Final = ("admissions", "discharges")
 COUNTS: Final = {
     "admissions": _FLOWS,
-    "admissions_weekly": _FLOWS,
-    "admissions_monthly": (*_FLOWS, "index_discharges_30d", "readmissions_30d"),
+    "occupancy": ("occupied_midnight",),
+    "length_of_stay": ("discharges",),
+    "readmissions": ("index_discharges_30d", "readmissions_30d"),
+    "outcomes": ("discharges",),
     "arrivals": ("admissions",),
     "diagnoses": ("admissions", "discharges", "deaths", *SEVERITIES),
     "treatments": ("visits", "discharges", "deaths"),
-    "outcomes": ("discharges",),
-    "occupancy": ("occupied_midnight",),
-    "length_of_stay": ("discharges",),
     "doctors": ("discharges", "deaths", "index_discharges_30d", "readmissions_30d"),
+    # Exported only: views of what is shown.
+    "admissions_weekly": _FLOWS,
+    "admissions_monthly": (*_FLOWS, "index_discharges_30d", "readmissions_30d"),
 }
+PLACE: Final = ("facility", "department")
 
 
 def knowledge(shown: Mapping[str, pl.DataFrame]) -> Knowledge:
     """All that follows from the definitions."""
     k = Knowledge(shown)
-    for row in _open_days(shown["occupancy"]).iter_rows():
-        k.unknown["occupancy", "occupied_midnight", *row] = 0
-    _days(k)
+    _totals(k)
+    _times(k)
     _admissions(k)
     _discharges(k)
     _beds(k)
     return k
 
 
-def _open_days(occupancy: pl.DataFrame) -> pl.DataFrame:
-    """Cells of facilities and days of which nothing is shown: there a 0 may be hidden too."""
-    nothing = pl.col("occupied_midnight").is_null().all().over("day", "facility")
-    return occupancy.filter(nothing).select(KEYS["occupancy"])
+def _totals(k: Knowledge) -> None:
+    """What counts all facilities, departments or diagnoses is the sum of each of them."""
+    for name, figure in [(table, count) for table in KEYS for count in COUNTS[table]]:
+        cells = k.cells(name, figure)
+        for place, column in enumerate(KEYS[name], start=2):
+            if column not in (*PLACE, "diagnosis_code") or name in ("doctors", "treatments"):
+                continue
+            without = _grouped(cells, lambda c, at=place: (*c[:at], *c[at + 1 :]))
+            for same in without.values():
+                k.equal([c for c in same if c[place] == ALL], [c for c in same if c[place] != ALL])
 
 
-def _days(k: Knowledge) -> None:
+def _grouped(cells: Iterable[Key], by: Callable[[Key], Key]) -> dict[Key, list[Key]]:
+    groups: dict[Key, list[Key]] = {}
+    for cell in cells:
+        groups.setdefault(by(cell), []).append(cell)
+    return groups
+
+
+def _times(k: Knowledge) -> None:
+    """Days sum to weeks and months, and by weekday to hours."""
+    starts: dict[str, Callable[[Any], Any]] = {
+        "week": lambda day: day - timedelta(day.weekday()),
+        "month": lambda day: day.replace(day=1),
+    }
     for flow in _FLOWS:
-        for week in k.cells("admissions_weekly", flow):
-            inside = lambda d, f, u, w=week: (d - timedelta(d.weekday()), f, u) == w[2:]  # noqa: E731
-            k.equal([week], k.cells("admissions", flow, inside))
-        for month in k.cells("admissions_monthly", flow):
-            inside = lambda d, f, u, m=month: (d.replace(day=1), f, u) == m[2:]  # noqa: E731
-            k.equal([month], k.cells("admissions", flow, inside))
+        days = k.cells("admissions", flow, lambda grain, *_: grain == "day")
+        for grain, start in starts.items():
+            for (begin, *place), inside in _grouped(days, lambda d, s=start: (s(d[3]), *d[4:])).items():
+                k.equal([("admissions", flow, grain, begin, *place)], inside)
+    arrived = k.cells("admissions", "admissions", lambda g, d, f, u: g == "day" and u == ALL)
+    hours = k.cells("arrivals", "admissions")
+    by_weekday = _grouped(hours, lambda h: (*h[2:4], h[5]))
+    for (month, weekday, facility), days in _grouped(
+        arrived,
+        lambda d: (starts["month"](d[3]), d[3].isoweekday(), d[4]),  # type: ignore[attr-defined]
+    ).items():
+        k.equal(days, by_weekday.get((month, weekday, facility), []))
 
 
 def _admissions(k: Knowledge) -> None:
-    monthly = k.cells("admissions_monthly", "admissions")
-    for month, facility in {(m[2], m[3]) for m in monthly}:
-        here = [m for m in monthly if m[2:4] == (month, facility)]
-        k.equal(here, k.cells("arrivals", "admissions", lambda m, h, f, p=(month, facility): (m, f) == p))
-    for month in {m[2] for m in monthly}:
-        codes = k.cells("diagnoses", "admissions", lambda m, c, p=month: m == p)
-        k.equal([m for m in monthly if m[2] == month], [*codes, k.rest()])
+    for month in {c[2] for c in k.cells("diagnoses", "admissions")}:
+        k.equal([("admissions", "admissions", "month", month, ALL, ALL)], [_code("admissions", month), k.rest()])
     for _, _, *code in k.cells("diagnoses", "admissions"):
         whole: dict[str, Key] = {figure: ("diagnoses", figure, *code) for figure in COUNTS["diagnoses"]}
         k.equal([whole["admissions"]], [*(whole[severity] for severity in SEVERITIES), k.rest()])
         k.equal([whole["admissions"]], [whole["discharges"], k.rest()])
         k.equal([whole["discharges"]], [whole["deaths"], k.rest()])
-        treated = k.cells("treatments", "visits", lambda m, c, t, p=tuple(code): (m, c) == p)
-        none = {figure: k.rest() for figure in COUNTS["treatments"]}
-        parts = [{figure: ("treatments", figure, *t[2:]) for figure in COUNTS["treatments"]} for t in treated]
-        for part in (*parts, none):
-            k.equal([part["visits"]], [part["discharges"], k.rest()])
-            k.equal([part["discharges"]], [part["deaths"], k.rest()])
-        for figure, of in (("visits", "admissions"), ("discharges", "discharges"), ("deaths", "deaths")):
-            k.equal([whole[of]], [*(part[figure] for part in parts), none[figure]])
+        if code[1] != ALL:
+            _treated(k, tuple(code), whole)
+
+
+def _code(figure: str, month: Hashable) -> Key:
+    return ("diagnoses", figure, month, ALL)
+
+
+def _treated(k: Knowledge, code: Key, whole: Mapping[str, Key]) -> None:
+    treated = k.cells("treatments", "visits", lambda m, c, t: (m, c) == code)
+    none = {figure: k.rest() for figure in COUNTS["treatments"]}
+    parts = [{figure: ("treatments", figure, *t[2:]) for figure in COUNTS["treatments"]} for t in treated]
+    for part in (*parts, none):
+        k.equal([part["visits"]], [part["discharges"], k.rest()])
+        k.equal([part["discharges"]], [part["deaths"], k.rest()])
+    for figure, of in (("visits", "admissions"), ("discharges", "discharges"), ("deaths", "deaths")):
+        k.equal([whole[of]], [*(part[figure] for part in parts), none[figure]])
 
 
 def _discharges(k: Knowledge) -> None:
-    units = k.cells("admissions_monthly", "discharges")
-    for _, _, *unit in units:
-        monthly = {figure: ("admissions_monthly", figure, *unit) for figure in COUNTS["admissions_monthly"]}
-        if stays := k.cells("length_of_stay", "discharges", lambda *u, p=tuple(unit): u == p):
-            k.equal([monthly["discharges"]], stays)
-        ended = k.cells("outcomes", "discharges", lambda m, f, u, d, p=tuple(unit): (m, f, u) == p)
-        unknown = k.rest()
-        k.equal([monthly["discharges"]], [*ended, unknown])
-        alive = [cell for cell in ended if cell[5] not in NO_INDEX]
-        k.equal([*alive, unknown], [monthly["index_discharges_30d"], k.rest()])
-        k.equal([monthly["index_discharges_30d"]], [monthly["readmissions_30d"], k.rest()])
-    for month, department in {(u[2], u[4]) for u in units}:
-        _doctors(k, month, department)
-    codes = k.cells("diagnoses", "discharges")
-    k.equal(units, [*codes, k.rest()])
-    dead = k.cells("outcomes", "discharges", lambda m, f, u, d: d == "expired")
-    k.equal(dead, [*(("diagnoses", "deaths", *c[2:]) for c in codes), k.rest()])
+    monthly = {c[3:]: c for c in k.cells("admissions", "discharges", lambda grain, *_: grain == "month")}
+    stays = {c[2:]: c for c in k.cells("length_of_stay", "discharges")}
+    ended = _grouped(k.cells("outcomes", "discharges"), lambda c: c[2:5])
+    for unit, left in monthly.items():
+        if unit in stays:
+            k.equal([left], [stays[unit]])
+        index, again = (("readmissions", figure, *unit) for figure in COUNTS["readmissions"])
+        unknown, here = k.rest(), ended.get(unit, [])
+        k.equal([left], [*here, unknown])
+        k.equal([*(cell for cell in here if cell[5] not in NO_INDEX), unknown], [index, k.rest()])
+        k.equal([index], [again, k.rest()])
+        if unit[1] == ALL != unit[2]:
+            _doctors(k, unit, [cell for cell in here if cell[5] == "expired"])
+    codes = [_code("discharges", c[2]) for c in k.cells("diagnoses", "discharges", lambda m, c: c == ALL)]
+    k.equal([cell for unit, cell in monthly.items() if unit[1:] == (ALL, ALL)], [*codes, k.rest()])
+    dead = k.cells("outcomes", "discharges", lambda m, f, u, d: (f, u, d) == (ALL, ALL, "expired"))
+    k.equal(dead, [*(("diagnoses", "deaths", *code[2:]) for code in codes), k.rest()])
 
 
-def _doctors(k: Knowledge, month: Any, department: Any) -> None:
+def _doctors(k: Knowledge, unit: Key, dead: list[Key]) -> None:
+    month, _, department = unit
     mine = k.cells("doctors", "discharges", lambda m, i, u: (m, u) == (month, department))
     parts = [{figure: ("doctors", figure, *d[2:]) for figure in COUNTS["doctors"]} for d in mine]
     none = {figure: k.rest() for figure in COUNTS["doctors"]}
     for part in (*parts, none):
         k.equal([part["discharges"]], [part["deaths"], part["index_discharges_30d"], k.rest()])
         k.equal([part["index_discharges_30d"]], [part["readmissions_30d"], k.rest()])
-    here = lambda m, f, u: (m, u) == (month, department)  # noqa: E731
-    for figure in ("discharges", "index_discharges_30d", "readmissions_30d"):
-        k.equal(k.cells("admissions_monthly", figure, here), [*(part[figure] for part in parts), none[figure]])
-    died = k.cells("outcomes", "discharges", lambda m, f, u, d: here(m, f, u) and d == "expired")
-    k.equal(died, [*(part["deaths"] for part in parts), none["deaths"]])
+    wholes: dict[str, list[Key]] = {
+        "discharges": [("admissions", "discharges", "month", *unit)],
+        **{figure: [("readmissions", figure, *unit)] for figure in COUNTS["readmissions"]},
+        "deaths": dead,
+    }
+    for figure, whole in wholes.items():
+        k.equal(whole, [*(part[figure] for part in parts), none[figure]])
 
 
 def _beds(k: Knowledge) -> None:
     """Patients at midnight: those of the day before, plus admissions, less discharges. Nobody changes facility."""
-    beds = k.cells("occupancy", "occupied_midnight")
-    for facility in {b[3] for b in beds}:
-        on: dict[date, list[Key]] = {}
-        for bed in beds:
-            if bed[3] == facility:
-                on.setdefault(bed[2], []).append(bed)  # type: ignore[arg-type]
-        for day, cells in on.items():
-            here = lambda d, f, u, p=(day, facility): (d, f) == p  # noqa: E731
-            before = on.get(day - timedelta(1), [])
-            k.equal(
-                [*before, *k.cells("admissions", "admissions", here)],
-                [*cells, *k.cells("admissions", "discharges", here)],
-            )
+    beds = _grouped(k.cells("occupancy", "occupied_midnight", lambda d, f, u: u == ALL), lambda c: c[3:])
+    for place, nights in beds.items():
+        on = {night[2]: night for night in nights}
+        for day, night in on.items():
+            before = on.get(day - timedelta(1))  # type: ignore[operator]
+            flows = [("admissions", flow, "day", day, *place) for flow in _FLOWS]
+            arrived, left = ([flow] if k.has(flow) else [] for flow in flows)
+            k.equal([*([before] if before else []), *arrived], [night, *left])
 
 
 def determined(k: Knowledge) -> dict[Key, int]:

@@ -84,12 +84,10 @@ def _visit(chance: random.Random, shape: Shape) -> Visit:
 
 
 def gold(history: list[Visit]) -> dict[str, pl.DataFrame]:
-    """The Gold tables and views of these visits, by name."""
+    """The Gold tables of people of these visits, by name."""
     left = [v for v in history if v.discharged]
     tables = {
-        "admissions": _admissions(history, left, lambda day: day, "day"),
-        "admissions_weekly": _admissions(history, left, lambda day: day - timedelta(day.weekday()), "week"),
-        "admissions_monthly": _admissions(history, left, _month, "month"),
+        "admissions": _admissions(history, left),
         "arrivals": _counted(
             history,
             ("month", "weekday", "hour", "facility", "department"),
@@ -159,21 +157,19 @@ def _counted(
     return pl.DataFrame(made, schema=[*keys, *names], orient="row")
 
 
-def _admissions(history: list[Visit], left: list[Visit], by: Callable[[date], date], grain: str) -> pl.DataFrame:
-    keys = (grain, "facility", "department")
-    arrived = _counted(
-        history, keys, lambda v: (by(v.admitted), v.facility, v.admit_department), admissions=lambda v: True
-    )
+def _admissions(history: list[Visit], left: list[Visit]) -> pl.DataFrame:
+    keys = ("day", "facility", "department")
+    arrived = _counted(history, keys, lambda v: (v.admitted, v.facility, v.admit_department), admissions=lambda v: True)
     gone = _counted(
         left,
         keys,
-        lambda v: (by(v.discharged), v.facility, v.department),
+        lambda v: (v.discharged, v.facility, v.department),
         discharges=lambda v: True,
         index_discharges_30d=lambda v: v.index,
         readmissions_30d=lambda v: v.readmitted,
     )
     if gone.is_empty():
-        gone = gone.cast({grain: pl.Date, "facility": pl.String, "department": pl.String})
+        gone = gone.cast({"day": pl.Date, "facility": pl.String, "department": pl.String})
     both = arrived.join(gone, on=keys, how="full", coalesce=True)
     counts = pl.exclude(keys).fill_null(0).cast(pl.Int64)
     return both.with_columns(counts, transfers_in=pl.lit(0, pl.Int64))
@@ -196,9 +192,7 @@ def _occupancy(history: list[Visit]) -> pl.DataFrame:
 
 def _whole(name: str, frame: pl.DataFrame) -> pl.DataFrame:
     """All columns of the contract; what is derived, as a figure made from what it is derived from."""
-    [table] = [t for t in GOLD if t.name == f"gold/{name}"] or [None]
-    if table is None:
-        return frame
+    [table] = [t for t in GOLD if t.name == f"gold/{name}"]
     if "month" not in frame.columns:
         frame = frame.with_columns(month=pl.col("day").dt.truncate("1mo"))
     missing = {column: pl.lit(1) for column in table.polars_schema if column not in frame.columns}

@@ -3,13 +3,16 @@
 from datetime import date
 from typing import Any, Final
 
+import numpy as np
 import polars as pl
 import pytest
 
-from lake import census
 from lake.cells import SMALL, Cells
-from lake.disclosure import DERIVED, LEFT_OUT, MARK, NOT_OF_PEOPLE, suppress
+from lake.disclosure import DERIVED, MARK, NOT_OF_PEOPLE, suppress
+from lake.export import LEFT_OUT
+from lake.exposure import Watch
 from lake.gold.tables import GOLD, VIEWS, Table
+from lake.gold.totals import ALL, KEYS, totals
 from tests.property.disclosure_attacker import COUNTS
 from tests.property.disclosure_hospital import START, Visit, gold
 
@@ -26,13 +29,13 @@ def many(count: int, **changes: Any) -> list[Visit]:
     return [Visit(**(PLAIN | changes))] * count
 
 
-def hidden_of(*sizes: int, whole_shown: bool = True) -> list[int]:
-    """Sizes of the parts of one whole that are hidden beside the small ones."""
+def hidden_of(*sizes: int, small_whole: bool = False) -> list[int]:
+    """Sizes of the parts of one whole that are hidden."""
     cells, parts = Cells(), pl.DataFrame({"whole": 0, "part": range(len(sizes)), "people": sizes})
     level = cells.level(parts, ["whole", "part"], "people")
-    whole = cells.total(level, ["whole"])
-    if not whole_shown:
-        cells.force(whole, pl.DataFrame({"whole": [0]}))
+    whole = cells.total(["whole"], level)
+    if small_whole:
+        cells.sum(whole, cells.level(parts.with_columns(people=pl.lit(5)).head(1), ["whole"], "people"))
     hidden = cells.hidden()
     return [size for size, gone in zip(sizes, hidden.gather(level.cells["cell"]), strict=True) if gone]
 
@@ -60,15 +63,25 @@ def test_a_hidden_part_has_company_that_makes_it_more_than_10(sizes: tuple[int, 
 
 
 def test_a_hidden_whole_does_not_follow_from_its_parts() -> None:
-    assert hidden_of(20, 30, whole_shown=False) == [20]
-    assert hidden_of(0, 30, whole_shown=False) == [30]
+    assert hidden_of(20, 30, small_whole=True) == [20]
+    assert hidden_of(0, 30, small_whole=True) == [30]
+
+
+def test_what_costs_least_is_hidden_first() -> None:
+    cells = Cells()
+    dear = cells.level(pl.DataFrame({"a": [0], "b": [0], "people": [20]}), ["a", "b"], "people", 2)
+    cheap = cells.level(pl.DataFrame({"a": [0, 0], "b": [1, 2], "people": [5, 90]}), ["a", "b"], "people", 1)
+    cells.total(["a"], dear, cheap, rank=3)
+    hidden = cells.hidden()
+    assert hidden.gather(cheap.cells["cell"]).to_list() == [True, True]
+    assert hidden.gather(dear.cells["cell"]).to_list() == [False]
 
 
 def test_a_part_that_is_all_of_its_whole_hides_it() -> None:
     cells = Cells()
     wide = cells.level(pl.DataFrame({"a": [0, 1], "people": [20, 5]}), ["a"], "people")
     narrow = cells.level(pl.DataFrame({"a": [0, 0], "b": [0, 1], "people": [20, 0]}), ["a", "b"], "people")
-    everything = cells.total(wide, [])
+    everything = cells.total([], wide)
     cells.split(wide, narrow)
     hidden = cells.hidden()
     assert hidden.gather(wide.cells["cell"]).to_list() == [True, True]
@@ -86,114 +99,186 @@ def test_the_rest_of_a_split_is_a_cell_too() -> None:
     assert hidden.gather(left.cells["cell"]).to_list() == [True], "47 of 50 tells of the 3"
 
 
+# Sums that cross: what no single one gives away.
+
+BRIDGE: Final = np.array([[8, 8, 50, 60], [8, 8, 7, 60], [50, 60, 8, 8], [50, 60, 8, 8]])
+"""Twice four cells that only their sums are known of, and the 7 between them."""
+
+
+def hidden_in_square(people: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+    cells = Cells()
+    row, column = np.indices(people.shape)
+    square = pl.DataFrame({"row": row.ravel(), "column": column.ravel(), "people": people.ravel()})
+    level = cells.level(square, ["row", "column"], "people")
+    for way in ("row", "column"):
+        cells.total([way], level, rank=2)
+    return cells.hidden().gather(level.cells["cell"]).to_numpy().reshape(people.shape)
+
+
+def told(hidden: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+    """Cells of a square that follow from the sums of its rows and columns."""
+    row, column = np.nonzero(hidden)
+    sums = np.vstack([row == n for n in range(len(hidden))] + [column == n for n in range(len(hidden))]).astype(float)
+    _, strength, moves = np.linalg.svd(sums)
+    free = moves[np.sum(strength > 1e-9) :]
+    found = np.zeros(hidden.shape, dtype=bool)
+    found[row, column] = np.abs(free).max(axis=0) < 1e-9
+    return found
+
+
+def test_a_bridge_between_hidden_cells_is_closed() -> None:
+    hidden = hidden_in_square(BRIDGE)
+    assert hidden[BRIDGE <= SMALL].all()
+    assert not told(hidden)[BRIDGE <= SMALL].any()
+
+
+def test_without_a_look_at_all_sums_together_a_bridge_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    for look in ("exposed", "stuck"):
+        monkeypatch.setattr(Watch, look, lambda _self, _sums, asked: np.zeros_like(asked))
+    hidden = hidden_in_square(BRIDGE)
+    assert (hidden == (BRIDGE <= SMALL)).all(), "every row and column has at least two, of more than 10 together"
+    assert np.argwhere(told(hidden)).tolist() == [[1, 2]]
+
+
+def test_a_hidden_1_that_can_only_be_1_is_seen() -> None:
+    # Rows: 1 and 12 of 13. Columns: 1 and 1 of 2, so both are 1 though each sum has two unknowns.
+    people = np.array([[1, 12], [1, 12]])
+    hidden = hidden_in_square(people)
+    assert hidden.all()
+
+
 # Whole tables.
 
 
+def shown(history: list[Visit], name: str, *figures: str, **keys: Any) -> list[Any]:
+    """The figures of the rows with these keys, in order."""
+    rows = suppress(gold(history))[name].filter(**keys).select(figures).rows()
+    return [row[0] if len(figures) == 1 else row for row in rows]
+
+
+UNIT: Final = {"facility": "F0", "department": "D0"}
+EVERY: Final = {"facility": ALL, "department": ALL}
+
+
 def test_large_figures_stay_and_nothing_is_marked() -> None:
-    shown = suppress(gold(many(40) + many(40, admitted=date(2026, 1, 27), hour=9, severity="major")))
-    day = shown["admissions"].rows.row(0, named=True)
-    assert (day["admissions"], day["discharges"], day[MARK]) == (40, 0, None)
-    assert {name: table.hidden for name, table in shown.items() if table.hidden} == {}
+    tables = suppress(gold(many(40) + many(40, admitted=date(2026, 1, 27), hour=9, severity="major")))
+    first = tables["admissions"].filter(grain="day", **UNIT).row(0, named=True)
+    assert (first["admissions"], first["discharges"], first[MARK]) == (40, 0, None)
+    assert {name for name, table in tables.items() if table[MARK].count()} == set()
+
+
+def test_totals_are_there_for_every_facility_and_department() -> None:
+    history = many(40) + many(30, admit_department="D1") + many(20, facility="F1")
+    assert shown(history, "admissions", "facility", "department", "admissions", grain="month") == [
+        (ALL, ALL, 90), (ALL, "D0", 60), (ALL, "D1", 30), ("F0", ALL, 70), ("F0", "D0", 40), ("F0", "D1", 30),
+        ("F1", ALL, 20), ("F1", "D0", 20),
+    ]  # fmt: skip
+
+
+def test_units_are_hidden_before_what_they_add_up_to() -> None:
+    history = [
+        visit
+        for facility in ("F0", "F1", "F2")
+        for department in ("D0", "D1", "D2")
+        for visit in many(5, facility=facility, admit_department=department)
+    ]
+    assert shown(history, "admissions", "admissions", grain="day", **EVERY) == [45]
+    for one in ({"facility": ALL}, {"department": ALL}):
+        assert None not in shown(history, "admissions", "admissions", grain="day", **one)
+    assert set(shown(history, "admissions", "admissions", grain="day", facility="F0", department="D0")) == {None}
 
 
 def test_a_small_day_hides_another_day_and_not_the_week() -> None:
     days = [many(count, admitted=date(2026, 1, day)) for day, count in ((26, 5), (27, 40), (28, 60))]
-    shown = suppress(gold([visit for day in days for visit in day]))
-    assert shown["admissions"].rows.sort("day")["admissions"].to_list() == [None, None, 60]
-    assert shown["admissions_weekly"].rows["admissions"].to_list() == [105]
-    assert shown["admissions"].rows.sort("day")[MARK].to_list() == ["admissions", "admissions", None]
-    assert shown["admissions"].hidden == 2
+    history = [visit for day in days for visit in day]
+    assert shown(history, "admissions", "admissions", MARK, grain="day", **UNIT) == [
+        (None, "admissions"),
+        (None, "admissions"),
+        (60, None),
+    ]
+    assert shown(history, "admissions", "admissions", grain="week", **UNIT) == [105]
 
 
 def test_a_week_across_months_is_hidden_with_its_part_of_either_month() -> None:
-    visits = [
-        *many(3, admitted=date(2026, 1, 31)),
-        *many(50, admitted=date(2026, 2, 1)),
-        *many(50, admitted=date(2026, 1, 20)),
-        *many(60, admitted=date(2026, 1, 13)),
-    ]
-    weeks = suppress(gold(visits))["admissions_weekly"].rows
-    assert dict(weeks.select("week", "admissions").iter_rows()) == {
-        date(2026, 1, 12): 60,
-        date(2026, 1, 19): None,
-        date(2026, 1, 26): None,
-    }
+    days = ((date(2026, 2, 28), 3), (date(2026, 3, 1), 50), (date(2026, 2, 17), 50), (date(2026, 2, 10), 60))
+    history = [visit for day, count in days for visit in many(count, admitted=day)]
+    weeks = shown(history, "admissions", "start", "admissions", grain="week", **UNIT)
+    assert weeks[1:] == [(date(2026, 2, 16), None), (date(2026, 2, 23), None)]
 
 
 def test_what_is_derived_goes_with_its_cell_and_is_named() -> None:
     gone = {"discharged": date(2026, 1, 28), "disposition": "home", "index": True}
     dead = gone | {"disposition": "expired", "index": False}
-    visits = [visit for doctor in ("P0", "P1", "P2") for visit in many(40, doctor=doctor, **gone)]
-    visits += [visit for doctor in ("P0", "P1") for visit in many(6, doctor=doctor, **dead)]
-    shown = suppress(gold(visits))["doctors"].rows.sort("doctor_id")
-    assert shown["discharges"].to_list() == [46, 46, 40]
-    assert shown["deaths"].to_list() == [None, None, 0]
-    assert shown["mortality_rate"].to_list() == [None, None, 1.0]
-    assert shown["alos_days"].null_count() == 0
-    assert shown["readmissions_30d"].to_list() == [0, 0, 0]
-    assert {"deaths", "mortality_rate"} <= set(str(shown[MARK][0]).split(", "))
+    history = [visit for doctor in ("P0", "P1", "P2") for visit in many(40, doctor=doctor, **gone)]
+    history += [visit for doctor in ("P0", "P1") for visit in many(6, doctor=doctor, **dead)]
+    doctors = suppress(gold(history))["doctors"].sort("doctor_id")
+    assert doctors["discharges"].to_list() == [46, 46, 40]
+    assert doctors["deaths"].to_list() == [None, None, 0]
+    assert doctors["mortality_rate"].to_list() == [None, None, 1.0]
+    assert doctors["alos_days"].null_count() == 0
+    assert {"deaths", "mortality_rate"} <= set(str(doctors[MARK][0]).split(", "))
 
 
 def test_a_rate_that_was_not_there_is_not_called_hidden() -> None:
     tables = gold(many(40) + many(3, admit_department="D1", department="D1"))
-    tables["occupancy"] = tables["occupancy"].with_columns(occupancy_rate=pl.lit(None, pl.Float64))
-    shown = suppress(tables)["occupancy"].rows
-    assert set(shown[MARK].drop_nulls()) == {"occupied_midnight"}
-    assert shown["staffed_beds"].null_count() == 0
+    tables["occupancy"] = tables["occupancy"].with_columns(occupancy_rate=pl.lit(None, pl.Float64), staffed_beds=None)
+    beds = suppress(tables)["occupancy"]
+    assert set(beds[MARK].drop_nulls()) == {"occupied_midnight"}
+
+
+def test_averages_and_rates_of_totals_are_made_of_sums() -> None:
+    tables = gold(many(40) + many(60, admit_department="D1"))
+    tables["length_of_stay"] = pl.DataFrame(
+        {"month": JANUARY, "facility": "F0", "department": ["D0", "D1"], "discharges": [20, 60],
+         "bed_days": [40.0, 240.0], "alos_days": [2.0, 4.0], "median_los_days": [1.5, 3.0]}
+    )  # fmt: skip
+    tables["occupancy"] = tables["occupancy"].with_columns(staffed_beds=pl.lit(50, pl.Int64)).head(1)
+    made = totals(tables)
+    whole = made["length_of_stay"].filter(facility="F0", department=ALL)
+    assert whole.select("discharges", "bed_days", "alos_days", "median_los_days").rows() == [(80, 280.0, 3.5, None)]
+    [held] = made["occupancy"].filter(**EVERY)["occupied_midnight"]
+    assert made["occupancy"].filter(**EVERY)["occupancy_rate"].to_list() == [held / 50]
+
+
+def test_without_the_beds_of_one_unit_a_total_has_none() -> None:
+    tables = gold(many(40) + many(60, admit_department="D1", department="D1"))
+    beds = pl.when(pl.col("department") == "D0").then(50)
+    made = totals(tables | {"occupancy": tables["occupancy"].with_columns(staffed_beds=beds.cast(pl.Int64))})
+    rows = made["occupancy"].filter(day=START, facility="F0").sort("department")
+    assert rows["staffed_beds"].to_list() == [None, 50, None]
 
 
 def test_arrivals_are_shown_by_hour_and_facility() -> None:
-    shown = suppress(gold(many(40) + many(15, hour=20, admit_department="D1")))["arrivals"].rows
-    assert shown.drop(MARK).rows() == [(JANUARY, 8, "F0", 40), (JANUARY, 20, "F0", 15)]
+    history = many(40) + many(15, hour=20, admit_department="D1")
+    assert shown(history, "arrivals", "weekday", "hour", "admissions", facility="F0") == [(1, 8, 40), (1, 20, 15)]
+    assert shown(history, "arrivals", "weekday", "hour", "admissions", facility=ALL) == [(1, 8, 40), (1, 20, 15)]
 
 
-def test_compliance_counts_messages_and_is_shown_in_full() -> None:
-    compliance = pl.DataFrame({"messages": [3]})
-    shown = suppress(gold(many(40)) | {"compliance": compliance})["compliance"]
-    assert (shown.rows.rows(), shown.hidden) == ([(3,)], 0)
+def test_all_diagnoses_have_a_row_of_their_own() -> None:
+    history = many(40) + many(30, code="C1") + many(20, code=None)
+    assert shown(history, "diagnoses", "diagnosis_code", "admissions") == [(ALL, 70), ("C0", 40), ("C1", 30)]
 
 
 def test_gold_without_a_row_is_shown_without_a_row() -> None:
     empty = {name: frame.clear() for name, frame in gold(many(1)).items()}
-    assert {name: (table.rows.height, table.hidden) for name, table in suppress(empty).items()} == dict.fromkeys(
-        COUNTS, (0, 0)
-    )
+    assert {name: rows.height for name, rows in suppress(empty).items()} == dict.fromkeys(KEYS, 0)
 
 
 # The census.
-
-
-def beds(*counts: int) -> pl.DataFrame:
-    departments = [f"D{number}" for number in range(len(counts))]
-    return pl.DataFrame({"day": START, "facility": "F0", "department": departments, "occupied_midnight": counts})
-
-
-@pytest.mark.parametrize(
-    ("counts", "moving", "hidden"),
-    [
-        ((20, 30, 40), False, []),
-        ((20, 30, 40), True, [20, 30]),
-        ((5, 30, 40), False, [5, 30]),
-        ((5, 5, 40), False, [5, 5, 40]),
-        ((0, 30, 40), True, [30, 40]),
-        ((0, 0, 30), True, [0, 0, 30]),
-        ((3, 0, 2), False, [3, 0, 2]),
-        ((0, 0), True, [0, 0]),
-    ],
-)
-def test_a_midnight_count_leaves_the_facilitys_sum_open(
-    counts: tuple[int, ...], moving: bool, hidden: list[int]
-) -> None:
-    flags = census.hide(beds(*counts), pl.Series(["F0"] if moving else [], dtype=pl.String))
-    assert [count for count, flag in zip(counts, flags, strict=True) if flag] == hidden
 
 
 def test_admissions_are_hidden_where_they_would_add_up_to_a_small_census() -> None:
     stayed = many(4, admitted=START, disposition="home", index=True)
     left = many(40, admitted=START, discharged=START, disposition="home", index=True)
     later = many(40, admitted=date(2026, 1, 27))
-    shown = suppress(gold(stayed + left + later))["admissions"].rows.sort("day")
-    assert shown["admissions"].to_list() == [None, None]
+    history = stayed + left + later
+    assert shown(history, "admissions", "admissions", "discharges", grain="day", **EVERY)[0] == (None, 40)
+
+
+def test_a_large_census_leaves_admissions_and_discharges_shown() -> None:
+    history = many(60) + many(30, discharged=date(2026, 1, 27), disposition="home", index=True)
+    assert shown(history, "admissions", "admissions", "discharges", grain="day", **EVERY) == [(90, 0), (0, 30)]
+    assert shown(history, "occupancy", "occupied_midnight", **EVERY) == [90, 60]
 
 
 # Nothing was forgotten.

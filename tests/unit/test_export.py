@@ -17,8 +17,9 @@ from app import export, settings
 from app.settings import Settings
 from lake import export as files
 from lake.cells import SMALL
-from lake.disclosure import LEFT_OUT, MARK, NOT_OF_PEOPLE, Suppressed
+from lake.disclosure import MARK, NOT_OF_PEOPLE
 from lake.errors import LakeError, UsageError
+from lake.export import LEFT_OUT, Suppressed
 from lake.gold.published import Published, last
 from lake.gold.tables import GOLD, VIEWS
 from lake.tables import AUDIT
