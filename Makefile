@@ -46,6 +46,8 @@ check: $(READY) ## format, lint, types, architecture, docs; reports all failures
 	step lint $(BIN)/ruff check .; \
 	step types $(BIN)/mypy; \
 	step packages $(UV) pip check --python $(BIN)/python; \
+	step image $(BIN)/hadolint --no-color Dockerfile; \
+	if docker compose version >/dev/null 2>&1; then step compose docker compose -f compose.yaml config --quiet; fi; \
 	step house $(BIN)/pytest -q tests/unit/test_architecture.py tests/unit/test_docs.py tests/unit/test_house.py; \
 	if [ -n "$$failed" ]; then echo "make check: FAILED:$$failed" >&2; exit 1; fi; \
 	echo "make check: all passed"
@@ -53,7 +55,7 @@ check: $(READY) ## format, lint, types, architecture, docs; reports all failures
 bench: $(READY) ## measure throughput, latency and memory
 	$(BIN)/python -m tests.bench $(ARGS)
 
-screenshots: $(READY) ## pictures of Prefect's UI for the docs (needs /usr/bin/chromium)
+screenshots: $(READY) ## pictures of dashboards and Prefect's UI for the docs (needs /usr/bin/chromium)
 	$(BIN)/python -m tests.e2e.screenshots
 
 lock: $(UV_READY) ## pin every dependency again (ARGS=--upgrade for newer versions)

@@ -68,6 +68,13 @@ def stop(process: "subprocess.Popen[bytes]", seconds: float) -> None:
         process.wait()
 
 
+def usual_or_free(port: int) -> int:
+    """``port`` of the loopback, or where somebody listens there any free one."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        taken = probe.connect_ex((HOST, port)) == 0
+    return free_port() if taken else port
+
+
 def free_port() -> int:
     """A port of the loopback that nobody listens on at the moment."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:

@@ -1,16 +1,20 @@
 """What a person can read in Prefect's UI after a run: what was done, the checks, the KPIs. Counts and rates only."""
 
+import os
 from typing import Final
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
+from app.child import HOST
+from app.dashboard import PORT
 from app.kpis import kpis
 from app.settings import Settings
+from flows.environment import DASHBOARD
 from flows.sequences import Outcome, without_values_in_errors
 from lake.gold.build import Built
 from lake.quality.run import Report
 
-DASHBOARD: Final = "http://127.0.0.1:8501"
+_USUAL: Final = f"http://{HOST}:{PORT}"
 
 
 def publish(settings: Settings, outcome: Outcome) -> None:
@@ -44,13 +48,14 @@ def checks(report: Report) -> list[dict[str, str]]:
 def told(settings: Settings, outcome: Outcome) -> str:
     """The run as Markdown: how it ended, its steps, and where to go on reading."""
     steps = "\n".join(f"| {one.step} | {one.seconds:,.1f} | {one.said} |" for one in outcome.done)
+    dashboard = os.environ.get(DASHBOARD) or _USUAL
     return f"""**{outcome.ending.said}**
 
 | Step | Seconds | Result |
 |---|---:|---|
 {steps}
 
-- Dashboard: [{DASHBOARD}]({DASHBOARD}), where it runs
+- Dashboards: [{dashboard}]({dashboard}), where they run
 - Files for BI tools: `{settings.export}`
 - Tables: `{settings.lake / "wardlake.duckdb"}` with DuckDB, or `wardlake sql`
 """

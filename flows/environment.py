@@ -8,6 +8,8 @@ from app.settings import CONFIG_VARIABLE, Settings, config_path, env_name
 API: Final = "PREFECT_API_URL"
 DEMO: Final = "WARDLAKE_DEMO"
 """Set where a demo started the flows: what they sync is a demo's."""
+DASHBOARD: Final = "WARDLAKE_DASHBOARD_URL"
+"""Where people find the dashboards, if not at their own default."""
 
 NOT_TRACKED: Final = {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
 """Prefect reports on its own use unless it is told not to."""

@@ -3,7 +3,6 @@
 import http.client
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -13,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from app.child import HOST, free_port, spawn, stop
+from app.child import HOST, spawn, stop, usual_or_free
 from flows.environment import API, NOT_TRACKED
 from lake.errors import UsageError
 
@@ -88,7 +87,7 @@ class PrefectServer:
     def start(self) -> Self:
         """Start the server, on port 4200 or where that is taken on any free one; ``wait`` for it before its use."""
         self.home.mkdir(parents=True, exist_ok=True)
-        self._port = PORT if _is_free(PORT) else free_port()
+        self._port = usual_or_free(PORT)
         command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(self._port)]
         # A path, not an address: the UI asks the server that it came from, whatever the port.
         self._process = spawn(
@@ -128,11 +127,6 @@ class PrefectServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        return probe.connect_ex((HOST, port)) != 0
 
 
 def _clean() -> dict[str, str]:

@@ -22,14 +22,21 @@ _DIGITS_SHOWN: Final = 4
 _BLANK: Final = "…"
 
 
-def append(root: Path, action: str, detail: str, rows: int | None = None) -> None:
-    """Add a row to ``ops/audit`` of the lake at ``root``: by the user of this process, now.
+def append(root: Path, action: str, detail: str, rows: int | None = None, who: str | None = None) -> None:
+    """Add a row to ``ops/audit`` of the lake at ``root``, now: by ``who``, or if None the user of this process.
 
     ``detail`` must hold no patient value; ``rows`` is what was seen or written, None where that is not known. Rows
     appended by many processes at once all land. Raises ``LakeError`` where the row cannot be written.
     """
     now = datetime.now(UTC)
-    row = {"audited_at": now, "who": user(), "action": action, "detail": detail, "rows": rows, "date": now.date()}
+    row = {
+        "audited_at": now,
+        "who": who or user(),
+        "action": action,
+        "detail": detail,
+        "rows": rows,
+        "date": now.date(),
+    }
     frame, reason = pl.DataFrame([row], schema=AUDIT.polars_schema), ""
     for _ in range(_TRIES):
         try:

@@ -12,7 +12,7 @@ import structlog
 import typer
 from polars.exceptions import PanicException
 
-from app.cli import demo, flow, integrity, key, look, produce, stream
+from app.cli import dashboard, demo, flow, integrity, key, look, produce, stream
 from app.failures import where
 from lake.errors import WardlakeError
 
@@ -28,6 +28,7 @@ app.command("demo")(demo.demo)
 app.command("broker")(stream.broker)
 app.add_typer(produce.app, name="produce")
 app.command("stream")(stream.stream)
+app.command("dashboard")(dashboard.dashboard)
 app.command("sql")(look.sql)
 app.command("status")(look.status)
 app.command("verify")(integrity.verify)

@@ -1,4 +1,4 @@
-"""``wardlake demo``: broker, simulated hospital, stream, Gold, flows and figures, from one command."""
+"""``wardlake demo``: broker, simulated hospital, stream, Gold, dashboards, flows and figures, from one command."""
 
 import os
 import shutil
@@ -12,11 +12,13 @@ import typer
 from app import gold
 from app import settings as configuration
 from app.broker import EmbeddedBroker
-from app.child import spawn, stop
+from app.child import spawn, stop, usual_or_free
+from app.cli import dashboard
 from app.cli.options import DataOption, KafkaOption, LakeOption
 from app.cli.output import err, out, table_of
 from app.cli.produce import publish, start_day
 from app.cli.stream import stream_into_lake
+from app.dashboard import PORT
 from app.kpis import kpis
 from app.settings import Settings
 from lake import query, store
@@ -48,8 +50,8 @@ def demo(
     """Three simulated hospitals through Kafka into a lake, Gold, and what became of them.
 
     Starts the embedded broker (unless WARDLAKE_KAFKA names one) and makes the lake afresh: only a lake that a demo
-    made is ever replaced. Without --once it goes on with a gentle live feed, the scheduled flows and Prefect's UI,
-    until Ctrl-C.
+    made is ever replaced. Without --once it goes on with a gentle live feed, the dashboards, the scheduled flows and
+    Prefect's UI, until Ctrl-C.
     """
     settings = configuration.load(data=data, lake=lake, kafka=kafka)
     total = _EVENTS if events is None and days is None else events
@@ -80,22 +82,25 @@ def _run(settings: Settings, simulator: Simulator, total: int | None) -> None:
 
 
 def _go_live(settings: Settings, server: "PrefectServer", seed: int) -> None:
-    """Feed, stream and flows at work. Feed and flows are processes of their own, so as not to slow down the stream."""
-    err.print("waiting for the Prefect server")
-    server.wait()
-    from flows.environment import DEMO, handed_on
+    """Dashboards, feed, stream and flows at work, each a process of its own so as not to slow down the stream."""
+    from flows.environment import DASHBOARD, DEMO, handed_on
 
-    environment = os.environ | handed_on(settings) | server.environment | {DEMO: "1"}
-    module = [sys.executable, "-m"]
-    flows = spawn([*module, "app", "flows", "serve"], environment, log=server.home / "flows.log")
-    feed = spawn([*module, "app.cli.live", settings.bootstrap, settings.topic, str(seed + 1), str(_LIVE_RATE)])
-    err.print(f"Prefect UI at {server.ui}: the flows, their schedules and runs")
-    err.print(f"live: {_LIVE_RATE} events/s until Ctrl-C; 'wardlake sql' and 'wardlake status' work meanwhile")
-    try:
-        stream_into_lake(settings, until_caught_up=False, demo=True)
-    finally:
-        stop(feed, _STOP_SECONDS)
-        stop(flows, _STOP_SECONDS)
+    with dashboard.of(settings, port=usual_or_free(PORT), more=server.environment) as dashboards:
+        err.print("waiting for the dashboards and the Prefect server")
+        dashboards.wait()
+        err.print(f"dashboards at {dashboards.address}")
+        server.wait()
+        err.print(f"Prefect UI at {server.ui}: the flows, their schedules and runs")
+        told = handed_on(settings) | server.environment | {DEMO: "1", DASHBOARD: dashboards.address}
+        module = [sys.executable, "-m"]
+        flows = spawn([*module, "app", "flows", "serve"], os.environ | told, log=server.home / "flows.log")
+        feed = spawn([*module, "app.cli.live", settings.bootstrap, settings.topic, str(seed + 1), str(_LIVE_RATE)])
+        err.print(f"live: {_LIVE_RATE} events/s until Ctrl-C; 'wardlake sql' and 'wardlake status' work meanwhile")
+        try:
+            stream_into_lake(settings, until_caught_up=False, demo=True)
+        finally:
+            stop(feed, _STOP_SECONDS)
+            stop(flows, _STOP_SECONDS)
     gold.build(settings)
     print_summary(settings.lake)
 

@@ -36,8 +36,9 @@ def verify(
     checks = checking.verify(
         open_with_key(settings), settings.dedup_key, progress=lambda name: err.print(f"checking {name}")
     )
-    passed = all(check.passed for check in checks)
-    detail = f"{len(checks)} checks; sealed messages opened in memory"
+    broken = sum(not check.passed for check in checks)
+    passed = not broken
+    detail = f"{len(checks)} checks, {broken} broken; sealed messages opened in memory"
     audit.append(settings.lake, "verify", detail, max(check.rows_scanned for check in checks))
     if json:
         print_json({"passed": passed, "checks": [{**asdict(check), "passed": check.passed} for check in checks]})

@@ -1,14 +1,18 @@
-"""Pictures of Prefect's UI for the docs: ``python -m tests.e2e.screenshots`` writes ``docs/images/prefect-*.png``."""
+"""Pictures for the docs: ``python -m tests.e2e.screenshots`` writes ``docs/images/{prefect,dashboard}-*.png``."""
 
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from app.broker import EmbeddedBroker
+from app.cli.dashboard import of
+from app.settings import load
+from dashboards.main import PAGES
 from producer.publisher import Publisher
 from producer.simulator import Simulator, SimulatorSettings
 from tests.commands import ROOT, Place
-from tests.prefects import Prefect, chromium, prefect
+from tests.prefects import chromium, prefect
 
 IMAGES: Final = ROOT / "docs" / "images"
 EVENTS: Final = 20_000
@@ -17,7 +21,42 @@ SETTLED: Final = 3_000
 """Milliseconds; the timeline of a run moves into its place."""
 
 
+# A hospital of some size, a year and a half: the figures of a small one are mostly hidden.
+HOSPITAL: Final = SimulatorSettings(seed=7, events=300_000, days=500, start=datetime(2025, 6, 15, tzinfo=UTC))
+DASHBOARDS: Final = {
+    "admissions": 1560,
+    "diagnoses": 1900,
+    "kpis": 1900,
+    "compliance": 1500,
+    "pipeline": 1500,
+    "sql": 1000,
+}
+"""Page → how much of it is in the picture, in pixels."""
+
+
 def main() -> None:
+    """Take the pictures of both."""
+    of_prefect()
+    of_dashboards()
+
+
+def of_dashboards() -> None:
+    """Have a hospital's events land and be built, and take a picture of each page."""
+    with tempfile.TemporaryDirectory() as folder, EmbeddedBroker() as broker:
+        simulator = Simulator(HOSPITAL)
+        Publisher(broker.bootstrap, TOPIC).publish(simulator.blocks())
+        simulator.write_staffed_beds(Path(folder) / "data" / "staffed_beds.csv")
+        place = Place(Path(folder), {"WARDLAKE_KAFKA": broker.bootstrap})
+        for command in ("stream --until-caught-up", "flow quality", "flow gold", "verify", "flow export"):
+            place.works(*command.split())
+        with of(load(data=Path(folder) / "data", kafka=broker.bootstrap), port=0) as server:
+            server.wait()
+            for page in PAGES:
+                address = server.address if page is PAGES[0] else f"{server.address}/{page.name}"
+                take(address, IMAGES / f"dashboard-{page.name}.png", 1440, DASHBOARDS[page.name])
+
+
+def of_prefect() -> None:
     """Run a day of a simulated hospital with Prefect and take the pictures."""
     IMAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, EmbeddedBroker() as broker:
@@ -39,13 +78,13 @@ def main() -> None:
                 "report": (f"/artifacts/artifact/{artifacts['daily-run']}", 1440, 560),
             }
             for name, (path, width, height) in pages.items():
-                take(found, path, IMAGES / f"prefect-{name}.png", width, height)
+                take(found.server.ui + path, IMAGES / f"prefect-{name}.png", width, height)
 
 
-def take(found: Prefect, path: str, image: Path, width: int, height: int) -> None:
-    """One page of the UI, when all that it asked for has come."""
+def take(address: str, image: Path, width: int, height: int) -> None:
+    """One page, when all that it asked for has come."""
     with chromium(width, height) as page:
-        page.goto(found.server.ui + path, wait_until="networkidle")
+        page.goto(address, wait_until="networkidle")
         page.wait_for_timeout(SETTLED)
         page.screenshot(path=image)
 

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from app.cli.produce import start_day
+from dashboards import pipeline_prefect
 from lake.store import is_demo
 from lake.tables import SILVER
 from producer.simulator import Simulator, SimulatorSettings
@@ -137,15 +138,22 @@ def test_the_demo_is_true_and_the_same_each_time_and_leaves_nothing(tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_the_live_demo_has_prefect_and_its_flows_and_leaves_nothing(tmp_path: Path) -> None:
+def test_the_live_demo_has_dashboards_prefect_and_its_flows_and_leaves_nothing(tmp_path: Path) -> None:
     place = Place(tmp_path)
     with place.running("demo", "--live", "--events", "2000") as demo:
         demo.wait_for(lambda lines: any(line.startswith("live: ") for line in lines), "the live feed")
         [ui] = re.findall(r"Prefect UI at (http://127\.0\.0\.1:\d+)", "\n".join(demo.lines))
+        [dashboards] = re.findall(r"dashboards at (http://127\.0\.0\.1:\d+)", "\n".join(demo.lines))
+        assert httpx.get(f"{dashboards}/_stcore/health").text == "ok"
         with httpx.Client(base_url=f"{ui}/api", timeout=30) as client:
             served = Served(client)
             until(lambda: len(served.deployments()) == 5, "the deployments")
             daily = served.ended(served.start("daily"))
+            told = served.ask(f"/artifacts/{served.artifacts()['daily-run']}", method="GET")["data"]
+        runs = pipeline_prefect.runs(f"{ui}/api")
+        assert runs is not None
+        assert ("daily", "Completed") in runs.select("flow", "state").rows()
+        assert f"- Dashboards: [{dashboards}]({dashboards})" in told
         assert daily["state"]["message"] == "Gold is up to date, checked and exported"
         assert demo.stop(signal.SIGINT) == 0
     assert left_in(place) == []
@@ -153,8 +161,9 @@ def test_the_live_demo_has_prefect_and_its_flows_and_leaves_nothing(tmp_path: Pa
     assert sorted(path.name for path in (tmp_path / "data").iterdir()) == [
         *("export", "lake", "lake.key", "prefect", "staffed_beds.csv")
     ]
-    with pytest.raises(httpx.ConnectError):
-        httpx.get(ui)
+    for gone in (ui, dashboards):
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(gone)
 
 
 def left_in(*places: Place) -> list[int]:

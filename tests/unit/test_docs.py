@@ -11,6 +11,7 @@ import pytest
 import typer
 
 from app.settings import Settings, env_name, flag_name, load
+from dashboards.settings import Settings as DashboardSettings
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PAGES: Final = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -82,10 +83,33 @@ def test_every_setting_has_its_row_and_there_is_no_other(monkeypatch: pytest.Mon
 
 
 def test_every_variable_that_the_docs_name_is_read() -> None:
-    known = {env_name(name) for name in Settings.model_fields}
-    known |= {"WARDLAKE_CONFIG", "WARDLAKE_TEST_KAFKA", "WARDLAKE_HYPOTHESIS", "WARDLAKE_TOGETHER_MINUTES"}
+    known = {env_name(name) for name in (*Settings.model_fields, *DashboardSettings.model_fields)}
+    known |= set(re.findall(r"^#?(WARDLAKE_[A-Z_]+)=", (ROOT / ".env.example").read_text("utf-8"), re.MULTILINE))
+    known |= {
+        "WARDLAKE_DASHBOARD_URL",
+        "WARDLAKE_CONFIG",
+        "WARDLAKE_TEST_KAFKA",
+        "WARDLAKE_HYPOTHESIS",
+        "WARDLAKE_TOGETHER_MINUTES",
+    }
     named = {name for page in PAGES for name in re.findall(r"\bWARDLAKE_[A-Z_]+\b", page.read_text("utf-8"))}
     assert named <= known
+
+
+def test_every_setting_of_the_dashboards_is_in_their_docs() -> None:
+    page = (ROOT / "docs" / "dashboards.md").read_text("utf-8")
+    named = [name for name, field in DashboardSettings.model_fields.items() if field.validation_alias is None]
+    own = {env_name(name) for name in named if name not in Settings.model_fields}
+    assert own
+    assert own == set(re.findall(r"^\| `(WARDLAKE_[A-Z_]+)` \|", page, re.MULTILINE))
+
+
+def test_every_variable_of_compose_is_in_the_example() -> None:
+    used = set(re.findall(r"\$\{(\w+):-", (ROOT / "compose.yaml").read_text("utf-8")))
+    shown = re.findall(r"^#(\w+)=(.*)$", (ROOT / ".env.example").read_text("utf-8"), re.MULTILINE)
+    assert used == {name for name, _ in shown} - {"COMPOSE_PROFILES"}
+    told = dict(re.findall(r"\$\{(\w+):-([^}]*)\}", (ROOT / "compose.yaml").read_text("utf-8")))
+    assert told == {name: default for name, default in shown if name in told}
 
 
 def test_the_glossary_is_sorted_and_has_no_term_twice() -> None:

@@ -85,7 +85,7 @@ def test_there_is_one_lock_and_it_is_requirements_lock() -> None:
     assert (ROOT / "requirements.lock").exists()
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-uv.lock"])
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-run.lock", "requirements-uv.lock"])
 def test_every_requirement_is_pinned_with_hashes(name: str) -> None:
     text = (ROOT / name).read_text()
     entries = [line for line in text.replace("\\\n", " ").splitlines() if line and not line.startswith("#")]
@@ -107,6 +107,18 @@ def test_the_lock_answers_every_dependency_of_pyproject() -> None:
         or canonicalize_name(one.name) not in pinned
     ]
     assert stale == [], "run `make lock`"
+
+
+def test_what_the_image_runs_on_is_what_the_tests_run_on() -> None:
+    run, full = (
+        {found["name"]: found["version"] for found in PIN.finditer((ROOT / name).read_text())}
+        for name in ("requirements-run.lock", "requirements.lock")
+    )
+    assert run.items() <= full.items(), "run `make lock`"
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    needed = {canonicalize_name(Requirement(text).name) for text in project["project"]["dependencies"]}
+    assert needed <= run.keys(), "run `make lock`"
+    assert {"pytest", "mypy", "playwright"}.isdisjoint(run)
 
 
 def test_the_makefile_and_its_lock_pin_the_same_uv() -> None:

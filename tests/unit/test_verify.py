@@ -1,6 +1,7 @@
 """``wardlake verify`` sees each breach, names the check that it breaks and no other, and tells no value."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from app.verify import verify
 from lake.store import open_lake
-from lake.tables import BRONZE, INGEST, PLACE, QUARANTINE, SILVER, Table
+from lake.tables import AUDIT, BRONZE, INGEST, PLACE, QUARANTINE, SILVER, Table
 from tests.lakes import DEDUP_KEY, KEY, KEY_TEXT, event, make_lake, overwrite, rows, simulated, wardlake
 
 PERSON: Final = {
@@ -252,6 +253,8 @@ def test_the_command_exits_1_at_a_breach_and_tells_no_value(root: Path) -> None:
     shown = (ran.out + ran.err).lower()
     told = {name for name, value in PERSON.items() if value.lower() in shown and name not in {"ward", "notes"}}
     assert told == set()
+    [noted] = rows(root, AUDIT).filter(action="verify")["detail"].tail(1)
+    assert re.search(r"\d+ checks, [1-9]\d* broken; ", noted)
 
 
 @pytest.mark.usefixtures("_key")

@@ -1,0 +1,86 @@
+"""``wardlake dashboard``: the dashboards, until Ctrl-C or SIGTERM."""
+
+import importlib.util
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Final
+
+import typer
+
+from app import settings as configuration
+from app.child import HOST
+from app.cli.options import DataOption, KafkaOption, LakeOption
+from app.cli.output import err
+from app.dashboard import PORT, Dashboard
+from app.settings import Settings
+from lake.errors import UsageError
+
+_LOOPBACK: Final = (HOST, "localhost", "::1")
+_LOOK_SECONDS: Final = 0.2
+
+
+def dashboard(
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = HOST,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 is any free one.")] = PORT,
+    data: DataOption = None,
+    lake: LakeOption = None,
+    kafka: KafkaOption = None,
+) -> None:
+    """Show the dashboards in the browser, until Ctrl-C or SIGTERM. They read Gold with small cells hidden.
+
+    On this machine only, unless --host says more. The lake's key is not needed, and not handed on.
+    """
+    settings = configuration.load(data=data, lake=lake, kafka=kafka)
+    asked_to_stop = threading.Event()
+
+    def ask(_signal: int, _frame: FrameType | None) -> None:
+        asked_to_stop.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with of(settings, host=host, port=port) as running:
+            _run(running, asked_to_stop)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def of(settings: Settings, *, host: str = HOST, port: int = PORT, more: dict[str, str] | None = None) -> Dashboard:
+    """The dashboards of these settings, not started yet; ``more`` variables for them."""
+    from flows.environment import handed_on
+
+    return Dashboard(_main(), handed_on(settings) | (more or {}), host=host, port=port)
+
+
+def _run(running: Dashboard, asked_to_stop: threading.Event) -> None:
+    while not asked_to_stop.wait(_LOOK_SECONDS):
+        if running.ready():
+            break
+    else:
+        return
+    if running.host not in _LOOPBACK:
+        err.print(
+            f"warning: listening on {running.host}; who reaches this machine sees the figures unless sign-in is "
+            "configured: see docs/dashboards.md",
+            markup=False,
+            soft_wrap=True,
+        )
+    err.print(f"dashboards at {running.address}; Ctrl-C stops them", markup=False, soft_wrap=True)
+    while not asked_to_stop.wait(_LOOK_SECONDS):
+        running.require_alive()
+
+
+def _main() -> Path:
+    """The script that Streamlit runs."""
+    found = importlib.util.find_spec("dashboards")
+    main = Path(found.submodule_search_locations[0], "main.py") if found and found.submodule_search_locations else None
+    if main is None or not main.is_file():
+        raise UsageError(
+            "the dashboards are not there",
+            got=f"no {main}" if main else "no package 'dashboards'",
+            expected="the dashboards that come with Wardlake",
+            next_move="install Wardlake anew",
+        )
+    return main

@@ -1,0 +1,90 @@
+"""Dashboards: how soon a page is there on a lake of 1 M events, and a filter's change on screen at 20 M.
+
+Both in a real Chromium. Streamlit's own start is told apart: it is the same without a lake.
+"""
+
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from app.cli.dashboard import of
+from app.settings import Settings
+from lake.gold import published, shown
+from tests.bench.gold import STAGES
+from tests.bench.measure import console, in_a_process, print_table
+from tests.prefects import chromium
+
+_TIMES = 5
+_PAGES = ("diagnoses", "kpis", "compliance")
+
+
+def run(events: int) -> None:
+    """Measure and print at ``events`` and at twenty times as many."""
+    rows = []
+    with tempfile.TemporaryDirectory() as scratch:
+        for times in (1, 20):
+            console.print(f"building Gold over {times * events:,} events")
+            for stage in STAGES[:2]:
+                in_a_process("tests.bench.gold", stage, scratch, events, times)
+            root = Path(scratch) / str(times)
+            build = published.last(root)
+            if build is None:
+                raise RuntimeError("no build")
+            started = time.perf_counter()
+            shown.write(root, build)
+            suppressed = time.perf_counter() - started
+            rows.append([f"{times * events:,}", *map("{:.2f}".format, (suppressed, *_measured(root)))])
+    columns = ["events", "suppress s", "server start s", "first page s"]
+    print_table("dashboards", [*columns, *(f"{page} s" for page in _PAGES), "filter s", "filter, worst s"], rows)
+    console.print("aims: first page 2 s at the smaller lake, a filter's change 1 s at the larger one")
+
+
+def _measured(root: Path) -> list[float]:
+    """Seconds: server start, first page, each page by its address, a filter's change: median and worst."""
+    settings = Settings(lake=root)
+    with chromium(1440, 1200) as page:
+        started = time.perf_counter()
+        with of(settings, port=0) as server:
+            server.wait()
+            up = time.perf_counter() - started
+            first = _opened(page, server.address)
+            pages = [_opened(page, f"{server.address}/{name}") for name in _PAGES]
+            _opened(page, server.address)
+            changes = [_changed(page, name) for name in _facilities(page)]
+    return [up, first, *pages, statistics.median(changes), max(changes)]
+
+
+def _opened(page: Page, address: str) -> float:
+    """Open a page; seconds until a chart or figure of it is drawn and nothing runs any more."""
+    started = time.perf_counter()
+    page.goto(address, wait_until="commit")
+    expect(page.get_by_test_id("stMetricValue").first).to_be_visible()
+    seen = time.perf_counter() - started
+    _rested(page)
+    return seen
+
+
+def _rested(page: Page) -> None:
+    page.locator('[data-test-script-state="notRunning"]').first.wait_for(state="attached")
+
+
+def _facilities(page: Page) -> list[str]:
+    """The facilities to choose, over and over."""
+    page.get_by_role("combobox", name="Facility").click()
+    names = [name for name in page.get_by_role("option").all_inner_texts() if name != "All facilities"]
+    page.keyboard.press("Escape")
+    return (names * _TIMES)[:_TIMES] if len(names) > 1 else [*names, "All facilities"] * _TIMES
+
+
+def _changed(page: Page, facility: str) -> float:
+    """Choose a facility; seconds until the page has been drawn for it."""
+    page.get_by_role("combobox", name="Facility").click()
+    option = page.get_by_role("option", name=facility, exact=True)
+    started = time.perf_counter()
+    option.click()
+    page.wait_for_url(lambda url: "facility=" in url or facility == "All facilities")
+    _rested(page)
+    return time.perf_counter() - started

@@ -1,0 +1,121 @@
+"""``wardlake dashboard``: started, asked by a browser, stopped, and nothing left of it."""
+
+import http.client
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Final
+
+import psutil
+import pytest
+
+from app.child import free_port
+from tests.commands import Place, Running
+from tests.lakes import KEY_TEXT, wardlake
+from tests.prefects import until
+
+
+def address(running: Running) -> tuple[str, int]:
+    """Host and port that it says it is at, once it does."""
+    running.wait_for(lambda lines: any(line.startswith("dashboards at ") for line in lines), "the dashboards")
+    [line] = [line for line in running.lines if line.startswith("dashboards at ")]
+    host, port = line.removeprefix("dashboards at http://").removesuffix("; Ctrl-C stops them").split(":")
+    return host, int(port)
+
+
+def started(running: Running) -> psutil.Process:
+    """The Streamlit process that it started."""
+
+    def found() -> psutil.Process | None:
+        children = psutil.Process(running.process.pid).children()
+        return next((one for one in children if "streamlit" in one.cmdline()), None)
+
+    process: psutil.Process = until(found, "Streamlit")
+    return process
+
+
+def status(port: int, path: str, **headers: str) -> int:
+    asked = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    asked.request("GET", path, headers=headers)
+    answered = asked.getresponse().status
+    asked.close()
+    return answered
+
+
+def socket_status(port: int, host: str) -> int:
+    """What a browser gets that takes this machine for ``host`` and opens the page's web socket."""
+    wanted = {"Connection": "Upgrade", "Upgrade": "websocket", "Origin": f"http://{host}:{port}"}
+    key = {"Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "MDEyMzQ1Njc4OWFiY2RlZg=="}
+    return status(port, "/_stcore/stream", Host=f"{host}:{port}", **wanted, **key)
+
+
+def test_it_serves_this_machine_without_the_key_and_says_when_it_dies(tmp_path: Path) -> None:
+    place = Place(tmp_path, {"WARDLAKE_KEY": KEY_TEXT, "WARDLAKE_TOPIC": "mine"})
+    with place.running("dashboard", "--port", "0", "--kafka", "127.0.0.1:1") as running:
+        host, port = address(running)
+        assert host == "127.0.0.1"
+        assert status(port, "/_stcore/health") == 200
+        assert socket_status(port, "localhost") == 101
+        assert socket_status(port, "rebound.example") == 403
+        child = started(running)
+        told = child.environ()
+        assert {name for name in told if "KEY" in name and name.startswith("WARDLAKE")} == {"WARDLAKE_DEDUP_KEY"}
+        assert told["WARDLAKE_LAKE"] == str(tmp_path / "data" / "lake")
+        assert (told["WARDLAKE_KAFKA"], told["WARDLAKE_TOPIC"]) == ("127.0.0.1:1", "mine")
+        assert {one.laddr.ip for one in child.net_connections() if one.status == "LISTEN"} == {"127.0.0.1"}
+        child.kill()
+        assert running.process.wait(30) == 2
+    assert running.lines[-1].startswith(
+        "wardlake: the dashboards ended by themselves; got exit status -9; expected an "
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_beyond_this_machine_it_warns_and_sigterm_leaves_nothing(tmp_path: Path) -> None:
+    port = free_port()
+    with Place(tmp_path).running("dashboard", "--host", "0.0.0.0", "--port", str(port)) as running:
+        assert address(running) == ("127.0.0.1", port)
+        assert running.lines[0].startswith("warning: listening on 0.0.0.0; who reaches this machine sees the figures")
+        assert socket_status(port, "dashboards.example") == 101
+        refused = Place(tmp_path).run("dashboard", "--port", str(port))
+        assert refused.code == 2
+        assert refused.err == (
+            f"wardlake: the dashboards cannot listen on 127.0.0.1:{port}; got Address already in use; expected a free "
+            "port of an address of this machine; stop what uses it, or choose another with --port or --host\n"
+        )
+        child = started(running)
+        assert running.stop(signal.SIGTERM) == 0
+    assert not child.is_running()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), timeout=5)
+
+
+def test_ctrl_c_while_it_starts_ends_it_too(tmp_path: Path) -> None:
+    with Place(tmp_path).running("dashboard", "--port", "0") as running:
+        child = started(running)
+        assert running.stop(signal.SIGINT) == 0
+        assert running.lines == []
+    assert not child.is_running()
+
+
+REFUSED: Final = [
+    (("--host", "no.such.host.invalid"), "the dashboards cannot listen on no.such.host.invalid:8501; got "),
+    (("--host", "192.0.2.1"), "the dashboards cannot listen on 192.0.2.1:8501; got Cannot assign requested address; "),
+    (("--kafka", "nonsense"), "--kafka is wrong; got 'nonsense'; expected host:port"),
+]
+
+
+@pytest.mark.parametrize(("flags", "said"), REFUSED)
+def test_what_cannot_be_is_one_line(flags: tuple[str, ...], said: str) -> None:
+    ran = wardlake("dashboard", *flags)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith(f"wardlake: {said}")
+    assert ran.err.count("\n") == 1
+
+
+def test_an_installation_without_dashboards_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "dashboards", None)
+    ran = wardlake("dashboard")
+    assert ran.code == 2
+    assert ran.err.startswith("wardlake: the dashboards are not there; got no package 'dashboards'; expected ")
