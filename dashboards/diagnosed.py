@@ -39,7 +39,7 @@ SELECT month, disposition, discharges, suppressed FROM gold.outcomes
 WHERE month BETWEEN $first AND $last AND facility = $facility AND department = $department"""
 
 _ENDED: Final = """
-SELECT month, discharges, suppressed FROM gold.length_of_stay
+SELECT month, discharges, bed_days, suppressed FROM gold.length_of_stay
 WHERE month BETWEEN $first AND $last AND facility = $facility AND department = $department"""
 
 
@@ -81,6 +81,26 @@ def total(rows: pl.DataFrame) -> dict[str, Figure]:
         "alos_days": figures.ratio(found["bed_days"], found["discharges"]),
         "mortality_rate": figures.ratio(found["deaths"], found["discharges"]),
     }
+
+
+def ended(period: Period) -> dict[str, Figure]:
+    """Deaths, average length of stay and mortality of all diagnoses together: by month of discharge."""
+    view = View(period, ALL, ALL)
+    left = figures.summed(data.rows(_ENDED, **_scope(view)), [], ["discharges", "bed_days"]).row(0, named=True)
+    died = data.rows(_OUTCOMES, **_scope(view)).filter(pl.col("disposition") == DEATH)
+    deaths = figures.figure(figures.summed(died, [], ["discharges"]).row(0, named=True), "discharges")
+    discharges, bed_days = (figures.figure(left, name) for name in ("discharges", "bed_days"))
+    return {
+        "deaths": deaths,
+        "alos_days": figures.ratio(bed_days, discharges),
+        "mortality_rate": figures.ratio(deaths, discharges),
+    }
+
+
+def finished(period: Period) -> Period:
+    """The months of a period that are over in the data; all of them where none is."""
+    months = [month for month in figures.starts(period.whole_months, "month") if is_over(month)]
+    return Period(months[0], figures.ends(months[-1], "month")) if months else period
 
 
 def with_bed_days(rows: pl.DataFrame) -> pl.DataFrame:

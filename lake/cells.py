@@ -12,6 +12,7 @@ until nothing changes, in each split
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -90,27 +91,20 @@ class Cells:
     def hidden(self) -> pl.Series:
         """By cell number: whether it is to be hidden (Boolean)."""
         cells, wholes, parts = pl.concat(self._cells), pl.concat(self._wholes), pl.concat(self._parts)
-        value, rank = cells["value"].to_numpy(), cells["rank"].to_numpy()
-        split = np.concatenate([wholes["split"].to_numpy(), parts["split"].to_numpy()])
-        cell = np.concatenate([wholes["cell"].to_numpy(), parts["cell"].to_numpy()])
-        whole = np.arange(len(cell)) < len(wholes)
-        order = np.lexsort((cell, value[cell], rank[cell], split))
-        ties = Ties(split[order], cell[order], whole[order], wholes["cell"].to_numpy(), rank)
-        tiny = (value >= 1) & (value <= SMALL)
+        ties = Ties(cells["value"].to_numpy(), cells["rank"].to_numpy(), wholes, parts)
+        tiny = (ties.value >= 1) & (ties.value <= SMALL)
         hidden = tiny.copy()
-        watch = Watch((value == 1) & (rank > REST))
-        _close(hidden, value, ties)
+        watch = Watch((ties.value == 1) & (ties.rank > REST))
+        _close(hidden, np.flatnonzero(hidden), ties)
         left, many = 0, 1
         while (told := watch.exposed(ties.sums(hidden), tiny)).any():
             many = 2 * many if told.sum() == left else 1
             left = int(told.sum())
-            if not _hide_beside(told, hidden, value, ties, many):
+            if not _hide_beside(told, hidden, ties, many):
                 break
-            _close(hidden, value, ties)
         for _ in range(_TRIES):
-            if not _hide_beside(watch.stuck(ties.sums(hidden), tiny), hidden, value, ties, 1):
+            if not _hide_beside(watch.stuck(ties.sums(hidden), tiny), hidden, ties, 1):
                 break
-            _close(hidden, value, ties)
         return pl.Series(hidden)
 
     def _level(self, frame: pl.DataFrame, keys: Sequence[str], value: pl.Expr, rank: int) -> Level:
@@ -129,21 +123,38 @@ class Cells:
         return wholes, found
 
 
-@dataclass(frozen=True)
 class Ties:
-    """Which cells are in which splits, sorted by split and, within it, best to hide first."""
+    """Which cells are in which splits: entries sorted by split and, within it, best to hide first."""
 
-    split: Ints
-    cell: Ints
-    whole: Flags
-    wholes: Ints
-    rank: Ints
+    def __init__(self, value: Ints, rank: Ints, wholes: pl.DataFrame, parts: pl.DataFrame) -> None:
+        """``wholes`` (of split 0, 1, and so on) and ``parts``: columns ``split`` and ``cell``."""
+        both = pl.concat([wholes, parts])
+        split, cell = both["split"].to_numpy(), both["cell"].to_numpy()
+        order = np.lexsort((cell, value[cell], rank[cell], split))
+        self.value, self.rank = value, rank
+        self.split, self.cell, self.whole = split[order], cell[order], order < wholes.height
+        self.wholes = wholes["cell"].to_numpy()
+        self._splits = np.searchsorted(self.split, np.arange(wholes.height + 1))
+        self._of_cells = np.argsort(self.cell, kind="stable")
+        self._cells = np.searchsorted(self.cell[self._of_cells], np.arange(len(value) + 1))
 
     def sums(self, hidden: Flags) -> Sums:
         """The sums over the hidden cells."""
         these = hidden[self.cell]
         sign = np.where(self.whole[these], 1.0, -1.0)
         return Sums(self.split[these], self.cell[these], sign, len(self.wholes), len(hidden))
+
+    def touched(self, cells: Ints) -> Ints:
+        """The entries of all splits that one of these cells is in, sorted."""
+        splits = np.unique(self.split[self._of_cells[_ranges(self._cells, cells)]])
+        return _ranges(self._splits, splits)
+
+
+def _ranges(begins: Ints, these: Ints) -> Ints:
+    """The whole numbers of some ranges, each from where it begins to where the next one does."""
+    ends = begins[these + 1]
+    length = ends - begins[these]
+    return np.arange(length.sum()) + np.repeat(ends - np.cumsum(length), length)
 
 
 def _share(wholes: pl.DataFrame, keys: Sequence[str], parts: pl.DataFrame) -> pl.DataFrame:
@@ -153,49 +164,48 @@ def _share(wholes: pl.DataFrame, keys: Sequence[str], parts: pl.DataFrame) -> pl
     return joined.select("split", "cell", "value")
 
 
-def _close(hidden: Flags, value: Ints, ties: Ties) -> None:
-    """Hide more cells, in place, until every split keeps to the rules."""
-    splits = len(ties.wholes)
-    while True:
-        covered = hidden[ties.cell]
-        count = np.bincount(ties.split, weights=covered, minlength=splits)
-        parts = np.where(covered & ~ties.whole, value[ties.cell], 0)
-        people = np.bincount(ties.split, weights=parts, minlength=splits)
-        told = (count == 1) | (~hidden[ties.wholes] & (count > 0) & (people <= SMALL))
-        can = told[ties.split] & ~covered & (value[ties.cell] > 0)
-        if not can.any():
-            return
-        hidden[_cheapest(can, ties.split, ties)] = True
+def _close(hidden: Flags, new: Ints, ties: Ties) -> None:
+    """Hide more cells, in place, until every split keeps to the rules. ``new``: those hidden since it last did."""
+    while len(new):
+        entries = ties.touched(new)
+        splits, split = np.unique(ties.split[entries], return_inverse=True)
+        cell = ties.cell[entries]
+        covered, value = hidden[cell], ties.value[cell]
+        count = np.bincount(split, weights=covered)
+        people = np.bincount(split, weights=np.where(covered & ~ties.whole[entries], value, 0))
+        told = (count == 1) | (~hidden[ties.wholes[splits]] & (people <= SMALL))
+        can = told[split] & ~covered & (value > 0)
+        _, first = np.unique(split[can], return_index=True)
+        new = cell[can][first]
+        hidden[new] = True
 
 
-def _cheapest(can: Flags, group: Ints, ties: Ties) -> Ints:
-    """Per group of entries, the cell that is best to hide of those that can be."""
-    entries = np.flatnonzero(can)
-    _, first = np.unique(group[entries], return_index=True)
-    return ties.cell[entries[first]]
-
-
-def _hide_beside(told: Flags, hidden: Flags, value: Ints, ties: Ties, many: int) -> bool:
+def _hide_beside(told: Flags, hidden: Flags, ties: Ties, many: int) -> bool:
     """Hide so many cells, in place, as near as can be to each that is told; False where there is none to hide.
 
-    Of few at a time: what is hidden for one often helps the others.
+    Of few at a time: what is hidden for one often helps the others. Where all that hangs together is hidden, there is
+    none to hide and no need: the true counts, doubled, keep to the same sums.
     """
-    more = [_nearest(cell, hidden, value, ties, many) for cell in np.flatnonzero(told)[:_AT_ONCE]]
-    hidden[[cell for cells in more for cell in cells]] = True
-    return any(map(len, more))
+    found = (_nearest(int(cell), hidden, ties, many) for cell in np.flatnonzero(told))
+    more = [*islice(filter(len, found), _AT_ONCE)]
+    if more:
+        new = np.unique(np.concatenate(more))
+        hidden[new] = True
+        _close(hidden, new, ties)
+    return bool(more)
 
 
-def _nearest(cell: int, hidden: Flags, value: Ints, ties: Ties, many: int) -> Ints:
+def _nearest(cell: int, hidden: Flags, ties: Ties, many: int) -> Ints:
     """Of the cells that could be hidden, the cheapest of those that are the fewest sums away."""
-    reached, before = np.zeros(len(hidden), dtype=np.bool_), 0
-    reached[cell] = True
-    there = value[ties.cell] > 0
-    while before < (before := int(np.count_nonzero(reached))):
-        splits = np.zeros(len(ties.wholes), dtype=np.bool_)
-        splits[ties.split[reached[ties.cell]]] = True
-        near = ties.cell[splits[ties.split] & there]
-        can = np.unique(near[~hidden[near]])
+    seen = np.zeros(len(hidden), dtype=np.bool_)
+    front: Ints = np.array([cell])
+    while len(front):
+        near = np.unique(ties.cell[ties.touched(front)])
+        near = near[ties.value[near] > 0]
+        can = near[~hidden[near]]
         if len(can):
-            return can[np.lexsort((can, value[can], ties.rank[can]))[:many]]
-        reached[near] = True
-    return np.zeros(0, dtype=np.int64)
+            best: Ints = can[np.lexsort((can, ties.value[can], ties.rank[can]))]
+            return best[:many]
+        front = near[~seen[near]]
+        seen[front] = True
+    return front

@@ -88,7 +88,7 @@ def _figures(cells: Cells, tables: Mapping[str, pl.DataFrame]) -> dict[str, Figu
     doctors = _doctors(cells, tables["doctors"], {name: scopes[("department",)] for name, scopes in counts.items()})
     for figure in ("discharges", "deaths"):
         ever = cells.total((), counts[figure][()])
-        cells.split(ever, codes["diagnoses"][figure][0])
+        cells.split(ever, *codes["diagnoses"][figure])
     return {
         "admissions": {figure: _grains(flow) for figure, flow in flows.items()},
         "occupancy": {"occupied_midnight": [*beds.values()]},
@@ -164,12 +164,17 @@ def _arrivals(cells: Cells, table: pl.DataFrame, admitted: Mapping[str, Scopes])
 
 
 def _diagnoses(cells: Cells, tables: Mapping[str, pl.DataFrame], admitted: Level) -> dict[str, Figures]:
-    """A month's admissions by diagnosis; a diagnosis by severity, by treatment and by how it ended."""
+    """A month's admissions by diagnosis; a diagnosis by severity, by treatment and by how it ended.
+
+    How all diagnoses together ended is not shown: length of stay and outcomes tell it by month of discharge, and what
+    is between the two, often a few people, would have to hide whole months of admissions.
+    """
     code = ("month", "diagnosis_code")
-    counts = ("admissions", *SEVERITIES, "discharges", "deaths")
+    together = ("admissions", *SEVERITIES)
+    counts = (*together, "discharges", "deaths")
     every = of(tables["diagnoses"], (), ("diagnosis_code",))
     one = of(tables["diagnoses"], ("diagnosis_code",), ("diagnosis_code",))
-    whole = {figure: Level(("month",), cells.level(every, code, figure, _RANKS[()]).cells) for figure in counts}
+    whole = {figure: Level(("month",), cells.level(every, code, figure, _RANKS[()]).cells) for figure in together}
     coded = {figure: cells.level(one, code, figure, _CODE) for figure in counts}
     treated = {
         figure: cells.level(tables["treatments"], (*code, "treatment"), figure, _PART)
@@ -178,14 +183,14 @@ def _diagnoses(cells: Cells, tables: Mapping[str, pl.DataFrame], admitted: Level
     cells.split(admitted, whole["admissions"])
     for by in (whole, coded):
         cells.split(by["admissions"], *(by[severity] for severity in SEVERITIES))
-        _ended(cells, by["admissions"], by["discharges"], by["deaths"])
+    _ended(cells, coded["admissions"], coded["discharges"], coded["deaths"])
     _ended(cells, *treated.values())
-    for figure in counts:
+    for figure in together:
         cells.sum(whole[figure], coded[figure])
     for figure, part in zip(("admissions", "discharges", "deaths"), treated.values(), strict=True):
         cells.split(coded[figure], part)
     return {
-        "diagnoses": {figure: [whole[figure], coded[figure]] for figure in counts},
+        "diagnoses": {figure: [level[figure] for level in (whole, coded) if figure in level] for figure in counts},
         "treatments": {figure: [level] for figure, level in treated.items()},
     }
 

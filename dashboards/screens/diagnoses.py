@@ -30,7 +30,7 @@ def draw() -> None:
         return
     code, label = chosen(ranked)
     of_code = diagnosed.of(rows, code)
-    overview(of_code)
+    overview(view, of_code, code)
     left, right = st.columns(2)
     with left:
         top(ranked)
@@ -41,9 +41,12 @@ def draw() -> None:
     everything(ranked)
 
 
-def overview(of_code: pl.DataFrame) -> None:
+def overview(view: View, of_code: pl.DataFrame, code: str) -> None:
     """A diagnosis in figures. Rates leave out a month that is not over: who is still here would distort them."""
     counts, rates = diagnosed.total(of_code), diagnosed.total(diagnosed.over(of_code))
+    if code == ALL:  # how all of them ended is told by month of discharge
+        counts |= diagnosed.ended(view.period)
+        rates |= diagnosed.ended(diagnosed.finished(view.period))
     with style.tiles():
         for name in ("admissions", "deaths"):
             style.kpi(name, counts[name])

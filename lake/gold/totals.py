@@ -109,12 +109,11 @@ def _arrivals(arrivals: pl.DataFrame) -> pl.DataFrame:
 
 
 def _diagnoses(codes: pl.DataFrame) -> pl.DataFrame:
-    counts = ("admissions", "discharges", "deaths", "minor", "moderate", "major", "extreme")
-    days = pl.col("alos_days") * pl.col("discharges")
+    # How all of them ended is in length of stay and outcomes, by month of discharge: see lake.disclosure.
+    left_out = ("diagnosis", "discharges", "alos_days", "deaths")
     whole = codes.group_by("month").agg(
-        *_sum(*counts),
+        *_sum("admissions", "minor", "moderate", "major", "extreme"),
         diagnosis_code=pl.lit(ALL),
-        diagnosis=pl.lit(None, pl.String),
-        alos_days=pl.when(pl.col("discharges").sum() > 0).then(days.sum() / pl.col("discharges").sum()),
     )
-    return pl.concat([codes, whole.select(codes.columns)]).sort("month", "diagnosis_code")
+    nothing = [pl.lit(None, codes.schema[name]).alias(name) for name in left_out]
+    return pl.concat([codes, whole.with_columns(nothing).select(codes.columns)]).sort("month", "diagnosis_code")

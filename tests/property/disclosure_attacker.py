@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
+from lake.disclosure import MARK
 from lake.gold.totals import ALL, KEYS
 
 Key = tuple[Hashable, ...]
@@ -33,11 +34,13 @@ class Knowledge:
             for row in shown[name].iter_rows(named=True):
                 for figure in COUNTS[name]:
                     key = (name, figure, *(row[column] for column in keys))
-                    self._learn(key, row[figure])
+                    hidden = figure in (row.get(MARK) or "").split(", ")
+                    self._learn(key, row[figure], least=1 if hidden else 0)
 
-    def _learn(self, key: Key, value: int | None) -> None:
+    def _learn(self, key: Key, value: int | None, least: int) -> None:
+        """A figure that is hidden is not 0; one that is left out may be."""
         if value is None:
-            self.unknown[key] = 1
+            self.unknown[key] = least
         else:
             self.known[key] = value
 

@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lake import census
@@ -37,24 +37,20 @@ LONG = st.builds(
     gaps=st.sampled_from([0.0, 0.1, 0.3]),
 )
 SEEDS = st.integers(0, 2**32)
+FEWER = settings(max_examples=settings().max_examples // 3)  # what is wrong here is wrong nearly everywhere
 
 
+@FEWER
 @given(seed=SEEDS, shape=SHAPES)
-def test_no_cell_of_1_to_10_people_is_shown(seed: int, shape: Shape) -> None:
-    for name, frame in suppress(gold(visits(seed, shape))).items():
-        counts = frame.select(COUNTS[name]).unpivot()["value"]
-        assert counts.is_between(1, SMALL).sum() == 0, name
-
-
-@given(seed=SEEDS, shape=SHAPES)
-def test_what_is_shown_is_true_and_what_is_hidden_is_named(seed: int, shape: Shape) -> None:
+def test_what_is_shown_is_true_and_not_small_and_what_is_hidden_is_named(seed: int, shape: Shape) -> None:
     tables = gold(visits(seed, shape))
     true = totals(tables)
     for name, frame in suppress(tables).items():
         both = frame.join(true[name], on=KEYS[name], suffix=" true")
         assert both.height == frame.height == true[name].height
         for figure in COUNTS[name]:
-            hidden = both[figure].is_null()
+            assert both[figure].is_between(1, SMALL).sum() == 0, "a small cell is shown"
+            hidden = both[figure].is_null() & both[f"{figure} true"].is_not_null()
             assert (both.filter(~hidden)[figure] == both.filter(~hidden)[f"{figure} true"]).all()
             named = both[MARK].fill_null("").str.split(", ").list.contains(figure)
             assert (hidden == named).all()
@@ -77,6 +73,7 @@ def nothing_is_found(seed: int, shape: Shape) -> None:
     assert [key[:2] for key, value in found.items() if 1 <= value <= SMALL] == []
 
 
+@FEWER
 @given(seed=SEEDS, shape=SHAPES)
 def test_the_same_gold_is_always_shown_the_same(seed: int, shape: Shape) -> None:
     tables = gold(visits(seed, shape))

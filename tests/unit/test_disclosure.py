@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from lake import exposure
 from lake.cells import SMALL, Cells
 from lake.disclosure import DERIVED, MARK, NOT_OF_PEOPLE, suppress
 from lake.export import LEFT_OUT
@@ -105,8 +106,8 @@ BRIDGE: Final = np.array([[8, 8, 50, 60], [8, 8, 7, 60], [50, 60, 8, 8], [50, 60
 """Twice four cells that only their sums are known of, and the 7 between them."""
 
 
-def hidden_in_square(people: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
-    cells = Cells()
+def hidden_in_square(people: "np.ndarray[Any, Any]", cells: Cells | None = None) -> "np.ndarray[Any, Any]":
+    cells = cells or Cells()
     row, column = np.indices(people.shape)
     square = pl.DataFrame({"row": row.ravel(), "column": column.ravel(), "people": people.ravel()})
     level = cells.level(square, ["row", "column"], "people")
@@ -138,6 +139,19 @@ def test_without_a_look_at_all_sums_together_a_bridge_is_open(monkeypatch: pytes
     hidden = hidden_in_square(BRIDGE)
     assert (hidden == (BRIDGE <= SMALL)).all(), "every row and column has at least two, of more than 10 together"
     assert np.argwhere(told(hidden)).tolist() == [[1, 2]]
+
+
+def test_cells_that_nothing_can_help_do_not_keep_a_bridge_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Watch, "stuck", lambda _self, _sums, asked: np.zeros_like(asked))
+    cells = Cells()
+    cells.level(pl.DataFrame({"a": range(50), "people": 5}), ["a"], "people")  # in no sum: nothing is near them
+    hidden = hidden_in_square(BRIDGE, cells)
+    assert not told(hidden)[BRIDGE <= SMALL].any()
+
+
+def test_where_no_answer_is_found_cells_count_as_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exposure, "_MOST_STEPS", 1)
+    assert hidden_in_square(BRIDGE).all()
 
 
 def test_a_hidden_1_that_can_only_be_1_is_seen() -> None:
