@@ -4,8 +4,8 @@ A sum with a single unknown is easy to see; a cell that several sums give away b
 Gusfield, A graph theoretic approach to statistical data security, SIAM J. Comput. 17, 1988). The hidden cells x solve
 A x = b, with a row per split and coefficients of 1 and -1. A cell is safe when x can be moved along some n with
 A n = 0 that is not 0 at the cell. A random such n is 0 only where all of them are, so projecting one random vector on
-the null space of A answers for all cells at once. Only the surroundings of the cells in question are looked at, and
-what lies further away counts as known: a cell that is called exposed may not be, one that is called safe is.
+the null space of A answers for all cells at once. The surroundings of the cells in question are looked at first, as if
+what lies further away were known: what can be moved even so is safe.
 
 A hidden count is known to be 1 at least, so a hidden 1 can only be more. It is *stuck* until such an n is found that
 raises it and lowers no stuck one. Not every such n is found, and they are looked for only where few cells hang
@@ -114,10 +114,16 @@ class Watch:
 
     def exposed(self, sums: Sums, asked: Flags) -> Flags:
         """Which of the cells ``asked`` follow from the sums. ``sums``: those of hidden cells."""
-        near = sums.near(asked & ~self._safe)
-        moved = _projected(near, self._draw.standard_normal(sums.columns))
-        self._safe |= np.abs(moved) > _ZERO
+        left = asked & ~self._safe
+        # Cells further away count as known: what can be moved even so can be moved.
+        self._move(sums.near(left))
+        if (asked & ~self._safe).sum() == left.sum():
+            self._move(sums.with_all_of(left))
         return asked & ~self._safe
+
+    def _move(self, sums: Sums) -> None:
+        moved = _projected(sums, self._draw.standard_normal(sums.columns))
+        self._safe |= np.abs(moved) > _ZERO
 
     def stuck(self, sums: Sums, asked: Flags) -> Flags:
         """Which of the cells ``asked`` follow from the sums and from what is known to be 1 at least."""
