@@ -136,6 +136,7 @@ def test_filters_go_along_and_a_link_shows_the_same(served: tuple[Page, str]) ->
         expect(colleague.page.get_by_role("combobox", name="Facility")).to_have_value("Lakeside General")
 
 
+@pytest.mark.slow
 def test_a_phone_shows_it_without_scrolling_sideways(served: tuple[Page, str]) -> None:
     with fresh(served) as watched:
         watched.page.set_viewport_size({"width": 390, "height": 844})
