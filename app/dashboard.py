@@ -25,7 +25,8 @@ _HEALTH: Final = "/_stcore/health"
 _NEVER: Final = ("WARDLAKE_KEY", "WARDLAKE_KEY_FILE", "WARDLAKE_CONFIG")
 """What the dashboards are not told: the key, where it is, and a settings file that may hold it."""
 _EVERYWHERE: Final = {"0.0.0.0": HOST, "::": "::1"}  # noqa: S104  (named, not listened on)
-_LOOPBACK: Final = ("localhost", HOST, "::1")
+LOOPBACK: Final = ("localhost", HOST, "::1")
+"""Names of the loopback."""
 
 
 class Dashboard:
@@ -108,7 +109,7 @@ class Dashboard:
         ]
 
     def _environment(self) -> dict[str, str]:
-        ours = {} if self.host not in _LOOPBACK else {"STREAMLIT_SERVER_ALLOWED_HOSTS": " ".join(_LOOPBACK)}
+        ours = {} if self.host not in LOOPBACK else {"STREAMLIT_SERVER_ALLOWED_HOSTS": " ".join(LOOPBACK)}
         told = ours | os.environ | dict(self._settings)
         return {name: value for name, value in told.items() if name.upper() not in _NEVER}
 

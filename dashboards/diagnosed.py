@@ -5,10 +5,10 @@ from typing import Final
 
 import polars as pl
 
-from dashboards import data, figures
+from dashboards import data, figures, kpi_months
 from dashboards.figures import Figure
 from dashboards.filters import Period, View
-from lake.disclosure import DEATH, SEVERITIES
+from lake.disclosure import SEVERITIES
 from lake.gold.totals import ALL
 
 COUNTS: Final = ("admissions", "discharges", "deaths", *SEVERITIES)
@@ -36,10 +36,6 @@ FROM gold.treatments WHERE month BETWEEN $first AND $last AND $code IN (diagnosi
 
 _OUTCOMES: Final = """
 SELECT month, disposition, discharges, suppressed FROM gold.outcomes
-WHERE month BETWEEN $first AND $last AND facility = $facility AND department = $department"""
-
-_ENDED: Final = """
-SELECT month, discharges, bed_days, suppressed FROM gold.length_of_stay
 WHERE month BETWEEN $first AND $last AND facility = $facility AND department = $department"""
 
 
@@ -84,23 +80,13 @@ def total(rows: pl.DataFrame) -> dict[str, Figure]:
 
 
 def ended(period: Period) -> dict[str, Figure]:
-    """Deaths, average length of stay and mortality of all diagnoses together: by month of discharge."""
+    """All diagnoses together: deaths, and by finished months the rates, which are those of the Hospital KPIs."""
     view = View(period, ALL, ALL)
-    left = figures.summed(data.rows(_ENDED, **_scope(view)), [], ["discharges", "bed_days"]).row(0, named=True)
-    died = data.rows(_OUTCOMES, **_scope(view)).filter(pl.col("disposition") == DEATH)
-    deaths = figures.figure(figures.summed(died, [], ["discharges"]).row(0, named=True), "discharges")
-    discharges, bed_days = (figures.figure(left, name) for name in ("discharges", "bed_days"))
-    return {
-        "deaths": deaths,
-        "alos_days": figures.ratio(bed_days, discharges),
-        "mortality_rate": figures.ratio(deaths, discharges),
-    }
-
-
-def finished(period: Period) -> Period:
-    """The months of a period that are over in the data; all of them where none is."""
-    months = [month for month in figures.starts(period.whole_months, "month") if is_over(month)]
-    return Period(months[0], figures.ends(months[-1], "month")) if months else period
+    build = data.current()
+    rates = kpi_months.of_place(view, kpi_months.months(period, Period(build.first_day, build.last_day)))
+    *_, died = kpi_months.read(period)
+    deaths = figures.summed(_of_place(died, view), [], ["deaths"]).row(0, named=True)
+    return rates | {"deaths": figures.figure(deaths, "deaths")}
 
 
 def with_bed_days(rows: pl.DataFrame) -> pl.DataFrame:
@@ -150,22 +136,13 @@ def outcomes(view: View) -> pl.DataFrame:
 
 
 def mortality(view: View) -> pl.DataFrame:
-    """month, deaths, discharges, mortality_rate, suppressed, in the scope that is looked at."""
-    months = {"month": figures.starts(view.period.whole_months, "month")}
-    ended = figures.filled(data.rows(_ENDED, **_scope(view)), months, ["discharges"])
-    died = data.rows(_OUTCOMES, **_scope(view)).filter(pl.col("disposition") == DEATH)
-    died = figures.filled(died, months, ["discharges"]).select("month", deaths="discharges", hidden="suppressed")
-    joined = ended.join(died, on="month", maintain_order="left")
-    named = pl.concat_str(
-        pl.when(pl.col("suppressed").is_not_null()).then(pl.lit("discharges")),
-        pl.when(pl.col("hidden").is_not_null()).then(pl.lit("deaths")),
-        separator=", ",
-        ignore_nulls=True,
-    )
-    rate = pl.when(pl.col("discharges") > 0).then(pl.col("deaths") / pl.col("discharges"))
-    return joined.select(
-        "month", "deaths", "discharges", mortality_rate=rate, suppressed=pl.when(named != "").then(named)
-    )
+    """month, discharges, deaths, mortality_rate, suppressed, in the scope that is looked at."""
+    stays, _, died = (_of_place(rows, view) for rows in kpi_months.read(view.period))
+    return kpi_months.mortality(stays, died)
+
+
+def _of_place(rows: pl.DataFrame, view: View) -> pl.DataFrame:
+    return rows.filter(facility=view.facility, department=view.department)
 
 
 def _scope(view: View) -> dict[str, object]:

@@ -11,8 +11,10 @@ from typing import Any, Final
 
 import polars as pl
 
+from dashboards import data
 from dashboards.figures import HIDDEN, Figure, figure, hides, ratio, starts, summed
-from dashboards.filters import Period, month_text
+from dashboards.filters import Period, View, month_text
+from dashboards.kpi_beds import row_of
 from lake.disclosure import MARK
 
 FEW: Final = 25
@@ -82,6 +84,20 @@ DOCTORS: Final = """
 SELECT month, doctor_id, department, discharges, alos_days * discharges AS bed_days, deaths, index_discharges_30d,
     readmissions_30d, replace(suppressed, 'alos_days', 'bed_days') AS suppressed
 FROM gold.doctors WHERE month BETWEEN $first AND $last ORDER BY ALL"""
+
+
+def of_place(view: View, months: Months) -> dict[str, Figure]:
+    """The monthly KPIs of the place in view."""
+    found = places(months, *read(months.counted))
+    row = row_of(found, view.facility, view.department) or dict.fromkeys(found.columns)
+    return measured(row, months)
+
+
+def read(period: Period) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Stays, readmissions and deaths of all places in the months that a period touches."""
+    first, last = period.months
+    stays, again, died = (data.rows(sql, first=first, last=last) for sql in (STAYS, READMISSIONS, DEATHS))
+    return stays, again, died
 
 
 def places(months: Months, stays: pl.DataFrame, again: pl.DataFrame, died: pl.DataFrame) -> pl.DataFrame:

@@ -7,13 +7,10 @@ from typing import Any, Final
 
 import polars as pl
 
-API: Final = "PREFECT_API_URL"
 RUNS: Final = 10
 SECONDS: Final = 2.0
 _READ: Final = pl.Schema({"flow": pl.String, "state": pl.String, "started": pl.String, "seconds": pl.Float64})
 SCHEMA: Final = pl.Schema(_READ | {"started": pl.Datetime("us", "UTC")})
-
-
 _STARTED: Final = {"start_time": {"is_null_": False}}
 
 

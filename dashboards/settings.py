@@ -25,7 +25,6 @@ class Settings(BaseSettings):
     lake: Path = Field(default_factory=lambda values: values["data"] / "lake")
     kafka: str = "127.0.0.1:9092"
     topic: str = TOPIC
-    group: str = "wardlake"
     dashboard_stale_hours: float = Field(default=26, gt=0)
     dashboard_auth: bool = False
     dashboard_sql_seconds: float = Field(default=10, gt=0, le=300)

@@ -13,11 +13,10 @@ from app import settings as configuration
 from app.child import HOST
 from app.cli.options import DataOption, KafkaOption, LakeOption
 from app.cli.output import err
-from app.dashboard import PORT, Dashboard
+from app.dashboard import LOOPBACK, PORT, Dashboard
 from app.settings import Settings
 from lake.errors import UsageError
 
-_LOOPBACK: Final = (HOST, "localhost", "::1")
 _LOOK_SECONDS: Final = 0.2
 
 
@@ -60,7 +59,7 @@ def _run(running: Dashboard, asked_to_stop: threading.Event) -> None:
             break
     else:
         return
-    if running.host not in _LOOPBACK:
+    if running.host not in LOOPBACK:
         err.print(
             f"warning: listening on {running.host}; who reaches this machine sees the figures unless sign-in is "
             "configured: see docs/dashboards.md",

@@ -45,8 +45,8 @@ def overview(view: View, of_code: pl.DataFrame, code: str) -> None:
     """A diagnosis in figures. Rates leave out a month that is not over: who is still here would distort them."""
     counts, rates = diagnosed.total(of_code), diagnosed.total(diagnosed.over(of_code))
     if code == ALL:  # how all of them ended is told by month of discharge
-        counts |= diagnosed.ended(view.period)
-        rates |= diagnosed.ended(diagnosed.finished(view.period))
+        ended = diagnosed.ended(view.period)
+        counts, rates = counts | {"deaths": ended["deaths"]}, ended
     with style.tiles():
         for name in ("admissions", "deaths"):
             style.kpi(name, counts[name])

@@ -5,7 +5,6 @@ import streamlit as st
 
 from dashboards import data, figures, filters, kpi_beds, kpi_charts, kpi_months, kpi_tables, style
 from dashboards.definitions import DEFINITIONS
-from dashboards.figures import Figure
 from dashboards.filters import Period, View
 from dashboards.kpi_months import Months
 from lake.gold.totals import ALL
@@ -29,7 +28,7 @@ def tiles(view: View, months: Months, span: Period) -> None:
         for period in (view.period, before)
     )
     earlier = months.previous(span)
-    now, then = of_place(view, months), of_place(view, earlier) if earlier else {}
+    now, then = kpi_months.of_place(view, months), kpi_months.of_place(view, earlier) if earlier else {}
     with style.tiles():
         style.kpi("occupancy_rate", kpi_beds.mean(here), before=kpi_beds.mean(there))
         style.kpi("full_days", kpi_beds.full_days(here), before=kpi_beds.full_days(there))
@@ -50,22 +49,6 @@ def _followed(months: Months) -> str:
     if months.followed is None:
         return "Readmissions: none of these months has 30 days of data after it yet, so choose a longer period."
     return f"Readmissions: months with 30 days of data after, {kpi_months.text(months.followed)}."
-
-
-def of_place(view: View, months: Months) -> dict[str, Figure]:
-    """The monthly KPIs of the place in view."""
-    found = kpi_months.places(months, *read(months.counted))
-    row = kpi_beds.row_of(found, view.facility, view.department) or dict.fromkeys(found.columns)
-    return kpi_months.measured(row, months)
-
-
-def read(period: Period) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """Stays, readmissions and deaths of all places in the months that a period touches."""
-    first, last = period.months
-    stays, again, died = (
-        data.rows(sql, first=first, last=last) for sql in (kpi_months.STAYS, kpi_months.READMISSIONS, kpi_months.DEATHS)
-    )
-    return stays, again, died
 
 
 def days(period: Period) -> pl.DataFrame:
@@ -134,7 +117,7 @@ def of(view: View, rows: pl.DataFrame, named: tuple[str, ...], *, totals: bool =
 
 def by_month(view: View, months: Months) -> None:
     """Length of stay, readmissions and deaths, month by month."""
-    stays, again, died = (of(view, rows, ()) for rows in read(view.period))
+    stays, again, died = (of(view, rows, ()) for rows in kpi_months.read(view.period))
     again, died = kpi_months.within(again, months.followed), kpi_months.mortality(stays, died)
     style.chart(
         f"Length of stay, {view.place}",
@@ -177,7 +160,7 @@ def places(view: View, months: Months) -> None:
     named = ROWS[asked or "Departments"]
     beds = kpi_beds.means(days(view.period))
     found, left_out = [], []
-    for row in of(view, kpi_months.places(months, *read(months.counted)), named).iter_rows(named=True):
+    for row in of(view, kpi_months.places(months, *kpi_months.read(months.counted)), named).iter_rows(named=True):
         measured = kpi_months.measured(row, months)
         if not measured["discharges"].value:
             left_out.append(", ".join(row[column] for column in named))

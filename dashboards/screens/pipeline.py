@@ -14,7 +14,6 @@ from dashboards.pipeline_waiting import Asked
 from dashboards.settings import settings
 from lake.errors import WardlakeError
 
-_CLOCK = alt.Axis(format="%H:%M", grid=False, tickCount=5)
 NOTHING = Ends("", {}, {})
 FIRST_SECONDS = 1.0  # to wait for the first answer of a broker or a Prefect server
 

@@ -31,6 +31,7 @@ def test_prefect_from_the_first_look_to_the_last(tmp_path: Path, broker: str, to
     send(broker, topic, [*simulated(EVENTS), (0, event(**CANARY))])
     with prefect(place) as found, chromium() as page:
         registered_as_planned(found)
+        a_lake_without_gold_gets_it_at_once(found)
         daily = found.ended(found.start("daily"))
         assert (daily["state_type"], daily["state"]["message"]) == (
             "COMPLETED",
@@ -54,6 +55,14 @@ def registered_as_planned(found: Prefect) -> None:
     assert {one["global_concurrency_limit"]["limit"] for one in deployments.values()} == {1}
     assert [one["parameters"] for one in deployments.values()] == [{}] * len(PLANS)
     assert all(one["description"] and "wardlake" in one["tags"] for one in deployments.values())
+
+
+def a_lake_without_gold_gets_it_at_once(found: Prefect) -> None:
+    """A run that no schedule asked for is there as soon as the flows are served."""
+    gold = found.deployments()["gold"]["id"]
+    asked = {"deployments": {"id": {"any_": [gold]}}, "sort": "EXPECTED_START_TIME_ASC"}
+    runs = until(lambda: found.ask("/flow_runs/filter", asked), "a run of gold")
+    assert not runs[0]["auto_scheduled"]
 
 
 def falls_due(found: Prefect) -> None:

@@ -39,11 +39,16 @@ def identifiers() -> set[str]:
 
 
 def test_a_signal_ends_it_when_the_batch_in_hand_has_landed(place: Place) -> None:
+    beat = place.folder / "heartbeat"
+    place = Place(place.folder, {**place.settings, "WARDLAKE_HEARTBEAT": str(beat)})
     place.works("produce", "file", SAMPLE)
+    assert beat.exists(), "what sends has a heartbeat"
     lines: list[str] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         with place.running("stream", "--batch-messages", "100", "--batch-seconds", "0.05") as stream:
+            beat.unlink(missing_ok=True)
             stream.wait_for(lambda lines: any('"landed"' in line for line in lines), "a batch had landed")
+            stream.wait_for(lambda _: beat.exists(), "a heartbeat")
             assert stream.stop(number) == 0
             lines += stream.lines
         messages = place.look("status", "--json").json["messages"]["messages"]
