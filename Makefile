@@ -53,7 +53,7 @@ check: $(READY) ## format, lint, types, architecture, docs; reports all failures
 	echo "make check: all passed"
 
 bench: $(READY) ## measure throughput, latency and memory
-	$(BIN)/python -m tests.bench $(ARGS)
+	$(BIN)/python -m benchmarks $(ARGS)
 
 screenshots: $(READY) ## pictures of dashboards and Prefect's UI for the docs (needs /usr/bin/chromium)
 	$(BIN)/python -m tests.e2e.screenshots

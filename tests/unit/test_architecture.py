@@ -17,9 +17,10 @@ MAY_IMPORT: Final = {
     "app/cli": {"app", "lake", "producer", "flows"},
     "flows": {"flows", "app", "lake"},
     "dashboards": {"dashboards", "lake"},
-    "tests": {"tests", "app", "lake", "producer", "flows", "dashboards"},
+    "benchmarks": {"benchmarks", "app", "lake", "producer", "flows", "dashboards", "tests"},
+    "tests": {"tests", "benchmarks", "app", "lake", "producer", "flows", "dashboards"},
 }
-"""Of the project's own packages and modules, by the innermost folder that has a row. Only tests import tests."""
+"""Of the project's own packages and modules, by the innermost folder that has a row. Only tests and benchmarks import those."""
 
 LAZILY: Final = {"app/cli": {"flows"}}
 """What is imported when it is called for, not when a command starts."""

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from app import settings as configuration
 from app.stream.run import run_stream
+from benchmarks.measure import Landings, report
 from lake import policy, store
 from lake.sealing import LakeKey
-from tests.bench.measure import clocked, report
 
 
-def main(bootstrap: str, events: str, out: str) -> None:
+def main(bootstrap: str, _: str, out: str) -> None:
     """Stream until caught up."""
-    landings, note = clocked()
+    landings = Landings([], [], [])
     with tempfile.TemporaryDirectory() as scratch:
         settings = configuration.load(kafka=bootstrap, data=scratch)
         lake = store.create(Path(scratch) / "lake", LakeKey(bytes(32)))
@@ -22,9 +22,9 @@ def main(bootstrap: str, events: str, out: str) -> None:
             lake,
             policy.load("display"),
             until_caught_up=True,
-            on_landed=lambda landed, _: note(sum(batch.messages for batch in landed)),
+            on_landed=lambda landed, _: landings.note(sum(batch.messages for batch in landed)),
         )
-        report(out, int(events), landings)
+        report(out, landings, settings.lake)
 
 
 if __name__ == "__main__":

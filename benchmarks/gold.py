@@ -21,6 +21,8 @@ from app.steps.decode import decode
 from app.steps.mask import mask
 from app.steps.validate import validate
 from app.stored import MEASURED
+from benchmarks.measure import in_a_process
+from benchmarks.result import Chart, Ratio, Result, console
 from lake import policy as policies
 from lake import store
 from lake.gold import build as building
@@ -29,7 +31,6 @@ from lake.sealing import LakeKey
 from lake.store import Lake, app_id
 from lake.tables import BUILDS, INGEST, SILVER
 from producer.simulator import Simulator, SimulatorSettings
-from tests.bench.measure import console, in_a_process, print_table
 
 _KEY = LakeKey(bytes(32))
 _DAYS = 730
@@ -38,30 +39,44 @@ _TOPIC = "bench"
 STAGES = ("make", "full", "append", "refresh")
 
 
-def run(events: int) -> None:
-    """Measure and print full builds at 1, 5 and 20 times ``events``, a refresh at the largest, and the ratios."""
+def run(events: int) -> Result:
+    """Measure full builds at 1, 5 and 20 times ``events``, and a refresh at each."""
     rows, full, refresh = [], {}, {}
     with tempfile.TemporaryDirectory() as scratch:
         for times in (1, 5, 20):
             console.print(f"building Gold over {times * events:,} events")
-            stages = (in_a_process("tests.bench.gold", stage, scratch, events, times) for stage in STAGES)
+            stages = (in_a_process("benchmarks.gold", stage, scratch, events, times) for stage in STAGES)
             _, full[times], _, refresh[times] = stages
             rows.append(
                 [
-                    f"{times * events:,}",
-                    *(f"{full[times][name]:.1f}" for name in ("seconds", "read", "visits", "kpis")),
-                    f"{full[times]['seconds'] / times / events * 1e6:.2f}",
-                    f"{full[times]['rss_mb']:,.0f}",
-                    f"{refresh[times]['seconds']:.2f}",
-                    f"{refresh[times]['rss_mb']:,.0f}",
+                    times * events,
+                    *(full[times][name] for name in ("seconds", "read", "visits", "kpis")),
+                    full[times]["seconds"] / times / events * 1e6,
+                    full[times]["rss_mb"],
+                    refresh[times]["seconds"],
+                    refresh[times]["rss_mb"],
                 ]
             )
     columns = ["events", "full s", "read s", "visits s", "KPIs s", "full µs/event", "peak RSS MB"]
-    print_table("Gold", [*columns, "refresh s", "peak RSS MB"], rows)
-    share = refresh[20]["seconds"] / full[20]["seconds"]
-    growth = full[20]["seconds"] / full[1]["seconds"] / 20
-    console.print(f"refresh of {_NEW:,} events / full build at {20 * events:,} = {share:.1%} (aim: 5 % at most)")
-    console.print(f"full build, cost per event at {20 * events:,} / at {events:,} = {growth:.2f} (aim: 1 at most)")
+    return Result(
+        "gold",
+        "Gold: a full build, and a refresh",
+        [*columns, "refresh s", "refresh peak RSS MB"],
+        rows,
+        [
+            Ratio.at_most(
+                f"refresh of {_NEW:,} events / full build at {20 * events:,}",
+                refresh[20]["seconds"] / full[20]["seconds"],
+                0.05,
+            ),
+            Ratio.at_most(
+                f"full build, cost per event at {20 * events:,} / at {events:,}",
+                full[20]["seconds"] / full[1]["seconds"] / 20,
+                1,
+            ),
+        ],
+        chart=Chart("line", "events", "full s"),
+    )
 
 
 def main(stage: str, scratch: str, events: str, times: str, out: str) -> None:

@@ -7,14 +7,14 @@ import polars as pl
 from confluent_kafka import Consumer, TopicPartition
 from deltalake import write_deltalake
 
-from tests.bench.measure import TOPIC, clocked, report
+from benchmarks.measure import TOPIC, Landings, report
 
 _BATCH = 50_000
 
 
 def main(bootstrap: str, events: str, out: str) -> None:
     """Consume and append until all events are there."""
-    landings, note = clocked()
+    landings = Landings([], [], [])
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "limit", "enable.auto.commit": False})
     consumer.assign([TopicPartition(TOPIC, partition, 0) for partition in range(4)])
     left = int(events)
@@ -24,10 +24,10 @@ def main(bootstrap: str, events: str, out: str) -> None:
             if messages:
                 payloads = pl.Series([message.value() for message in messages], dtype=pl.Binary)
                 write_deltalake(table, pl.DataFrame({"payload": payloads}), mode="append")
-                note(len(messages))
+                landings.note(len(messages))
                 left -= len(messages)
         consumer.close()
-        report(out, int(events), landings)
+        report(out, landings, table)
 
 
 if __name__ == "__main__":

@@ -17,13 +17,13 @@ from app.maintain import Maintained, maintain
 from app.settings import Settings
 from app.stream.landing import silver_rows
 from app.stream.steps import steps
+from benchmarks.history import micro_batch
+from benchmarks.result import Ratio, Result
 from lake import policy, query, store
 from lake.sealing import LakeKey
 from lake.store import WRITER
 from lake.tables import SILVER
 from producer.simulator import Simulator, SimulatorSettings
-from tests.bench.history import micro_batch
-from tests.bench.measure import console, print_table
 
 _EVENTS = 20
 _DAYS = 60
@@ -32,8 +32,8 @@ _QUERY = """SELECT event_time::DATE AS day, facility, department, count(*) AS ad
 FROM silver.events WHERE event_type = 'admit' GROUP BY ALL ORDER BY ALL"""
 
 
-def run(batches: int) -> None:
-    """Append ``batches`` batches of 20 events, query, maintain, query again; print the seconds and their ratio."""
+def run(batches: int) -> Result:
+    """Append ``batches`` batches of 20 events, query, maintain, query again: the seconds and their ratio."""
     with tempfile.TemporaryDirectory() as scratch:
         root, key = Path(scratch) / "lake", LakeKey(bytes(32))
         silver = store.create(root, key).store(SILVER)
@@ -45,7 +45,7 @@ def run(batches: int) -> None:
     if not answer.equals(same):
         raise SystemExit("compaction changed the answer")
     [compacted] = [each for each in done if each.action == "compact"]
-    _report(batches, compacted, before, after)
+    return _result(batches, compacted, before, after)
 
 
 def _silver(key: LakeKey, events: int) -> pl.DataFrame:
@@ -67,13 +67,15 @@ def _seconds(root: Path) -> tuple[float, pl.DataFrame]:
     return statistics.median(taken), answer
 
 
-def _report(batches: int, compacted: Maintained, before: float, after: float) -> None:
-    print_table(
-        f"one query over {batches:,} batches of {_EVENTS} events in {_DAYS} days",
+def _result(batches: int, compacted: Maintained, before: float, after: float) -> Result:
+    return Result(
+        "compaction",
+        f"One query over {batches:,} batches of {_EVENTS} events in {_DAYS} days",
         ["", "files", "MB", "query s"],
         [
-            ["before", f"{compacted.files_before:,}", f"{compacted.bytes_before / 1e6:.1f}", f"{before:.3f}"],
-            ["after", f"{compacted.files_after:,}", f"{compacted.bytes_after / 1e6:.1f}", f"{after:.3f}"],
+            ["before", compacted.files_before, compacted.bytes_before / 1e6, before],
+            ["after", compacted.files_after, compacted.bytes_after / 1e6, after],
         ],
+        [Ratio.at_least("query before / after", before / after, 5)],
+        [f"Compaction took {compacted.seconds:.1f} s."],
     )
-    console.print(f"before / after = {before / after:.1f} (aim: 5 at least); compaction took {compacted.seconds:.1f} s")

@@ -15,10 +15,10 @@ from deltalake import write_deltalake
 from quixstreams import Application
 from quixstreams.sinks import BatchingSink, SinkBatch
 
+from benchmarks.measure import TOPIC, Landings, report
 from lake.contract import FIELDS, ICD10_PATTERN, REQUIRED, VALUE_SETS
 from lake.identifiers import scrub
 from lake.sealing import LakeKey
-from tests.bench.measure import TOPIC, clocked, report
 
 _KEY = LakeKey(bytes(32))
 _ICD10 = re.compile(ICD10_PATTERN)
@@ -70,9 +70,9 @@ def _scrubbed(event: dict[str, str | None]) -> str | None:
     if notes is None:
         return None
     own = [event.get(n) for n in ("patient_name", "ssn", "phone", "email", "patient_id", "visit_id", "date_of_birth")]
-    needles = (
+    needles = [
         value.lower() for value in (*own, *(event.get("patient_name") or "").split()) if value and len(value) > 1
-    )
+    ]
     notes = scrub(notes, needles)
     return _PATTERNS.sub("[redacted]", notes)
 
@@ -80,9 +80,9 @@ def _scrubbed(event: dict[str, str | None]) -> str | None:
 class DeltaSink(BatchingSink):
     """Appends each partition's rows at a checkpoint."""
 
-    def __init__(self, table: str, note: object) -> None:
+    def __init__(self, table: str, landings: Landings) -> None:
         super().__init__()
-        self._table, self._note = table, note
+        self._table, self._landings = table, landings
 
     def write(self, batch: SinkBatch) -> None:
         """Append one partition's rows."""
@@ -91,12 +91,12 @@ class DeltaSink(BatchingSink):
             pl.col("event_time").str.head(10).alias("day")
         )
         write_deltalake(self._table, frame, mode="append", schema_mode="merge", partition_by="day")
-        self._note(len(rows))  # type: ignore[operator]
+        self._landings.note(len(rows))
 
 
-def main(bootstrap: str, events: str, out: str) -> None:
+def main(bootstrap: str, _: str, out: str) -> None:
     """Stream until nothing comes for a few seconds; broken JSON is skipped, as Quix can be told to."""
-    landings, note = clocked()
+    landings = Landings([], [], [])
     with tempfile.TemporaryDirectory() as scratch:
         app = Application(
             bootstrap,
@@ -110,10 +110,10 @@ def main(bootstrap: str, events: str, out: str) -> None:
         )
         frame = app.dataframe(app.topic(TOPIC, value_deserializer="json"))
         frame = frame.filter(valid).apply(masked)
-        frame.sink(DeltaSink(f"{scratch}/silver", note))
+        frame.sink(DeltaSink(f"{scratch}/silver", landings))
         threading.excepthook = lambda _: None
         app.run(timeout=5.0, collect=False)
-        report(out, int(events), landings)
+        report(out, landings, f"{scratch}/silver")
 
 
 if __name__ == "__main__":

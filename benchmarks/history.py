@@ -16,17 +16,17 @@ import polars as pl
 from app.stream.batch import MicroBatch
 from app.stream.landing import Landing
 from app.stream.steps import steps
+from benchmarks.result import Ratio, Result, console
 from lake import policy, store
 from lake.sealing import LakeKey, places
 from producer.simulator import Simulator, SimulatorSettings
-from tests.bench.measure import console, print_table
 
 _MESSAGES = 20
 _WINDOW = 500
 
 
-def run(batches: int) -> None:
-    """Land ``batches`` batches of 20 messages and print the median cost by window, and last over first."""
+def run(batches: int) -> Result:
+    """Land ``batches`` batches of 20 messages: the cost by window, and last over first."""
     window = min(_WINDOW, max(batches // 10, 1))
     costs: list[float] = []
     cpu: list[float] = []
@@ -47,25 +47,27 @@ def run(batches: int) -> None:
                     f"{number + 1:,} batches, last 1,000: {statistics.median(costs[-1000:]) * 1e3:.1f} ms median, "
                     f"{statistics.fmean(cpu[-1000:]) * 1e3:.1f} ms of CPU"
                 )
-    start, end = slice(window, 2 * window), slice(-window, None)
-    print_table(
-        f"landing a batch of {_MESSAGES} messages, {batches:,} batches",
+    first, last = slice(window, 2 * window), slice(-window, None)
+    took, worked = (statistics.fmean(spent[last]) / statistics.fmean(spent[first] or spent) for spent in (costs, cpu))
+    return Result(
+        "history",
+        f"Landing a batch of {_MESSAGES} messages, {batches:,} batches",
         ["window", "median ms", "mean ms", "CPU ms"],
         [
-            [
-                name,
-                f"{statistics.median(costs[part]) * 1e3:.1f}",
-                f"{statistics.fmean(costs[part]) * 1e3:.1f}",
-                f"{statistics.fmean(cpu[part]) * 1e3:.1f}",
-            ]
-            for name, part in (("start", start), ("end", end))
+            [name, *(1e3 * cost for cost in _costs(costs[part], cpu[part]))]
+            for name, part in (("start", first), ("end", last))
         ],
+        [
+            Ratio.at_most("end / start, time", took, 1.3),
+            Ratio.at_most("end / start, CPU", worked, 1.3),
+        ],
+        [f"Each window is {window} batches, compactions included."],
     )
-    took, worked = (statistics.fmean(spent[end]) / statistics.fmean(spent[start] or spent) for spent in (costs, cpu))
-    console.print(
-        f"end / start = {took:.2f}, of CPU {worked:.2f}, mean of {window} batches, compactions included "
-        "(aim: 1.3 at most; CPU tells on a machine that others use)"
-    )
+
+
+def _costs(seconds: list[float], cpu: list[float]) -> tuple[float, float, float]:
+    """Median and mean of the seconds, mean of the CPU seconds."""
+    return statistics.median(seconds), statistics.fmean(seconds), statistics.fmean(cpu)
 
 
 def _batches(count: int) -> list[list[bytes]]:
@@ -88,7 +90,3 @@ def micro_batch(key: LakeKey, number: int, payloads: list[bytes]) -> MicroBatch:
     sealed: Future[pl.Series] = Future()
     sealed.set_result(pl.Series(key.seal(payloads, places("bench", [0] * len(payloads), offsets)), dtype=pl.Binary))
     return MicroBatch("healthcare.data", "bench", messages, list(payloads), sealed)
-
-
-if __name__ == "__main__":
-    run(2_000)

@@ -1,0 +1,48 @@
+"""``python -m benchmarks [NAME…] [--events N] …``; every benchmark but the opt-in ones if none is named."""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from benchmarks import compaction, dashboard, gold, history, ingest, machine, memory, record
+from benchmarks.result import Result
+
+BENCHMARKS: Final[dict[str, Callable[[argparse.Namespace], Result]]] = {
+    "ingest": lambda asked: ingest.run(asked.events or 2_000_000, asked.repeat),
+    "memory": lambda asked: memory.run(asked.events or 1_000_000),
+    "history": lambda asked: history.run(asked.batches),
+    "gold": lambda asked: gold.run(asked.events or 1_000_000),
+    "dashboard": lambda asked: dashboard.run(asked.events or 1_000_000),
+    "compaction": lambda asked: compaction.run(asked.batches // 4),
+}
+
+
+def main() -> None:
+    """Run the benchmarks named on the command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("which", nargs="*", help=f"{', '.join(BENCHMARKS)}; all if none is named")
+    parser.add_argument("--events", type=int, help="memory takes up to 10, gold and dashboard 20 times it")
+    parser.add_argument("--batches", type=int, default=20_000, help="of history; compaction takes a quarter")
+    parser.add_argument("--repeat", type=int, default=3, help="runs of ingest whose median counts")
+    parser.add_argument("--out", type=Path, default=Path("data/benchmarks"), help="where the JSON goes")
+    parser.add_argument("--record", action="store_true", help="put table, JSON and chart into docs/benchmarks")
+    asked = parser.parse_args()
+    if unknown := set(asked.which) - BENCHMARKS.keys():
+        parser.error(f"unknown benchmark {', '.join(sorted(unknown))}")
+    for name, run in BENCHMARKS.items():
+        if name in asked.which or not asked.which:
+            where = machine.facts()
+            command = shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])
+            result = replace(run(asked), command=command, machine=where)
+            result.print()
+            record.write(result, asked.out)
+            if asked.record:
+                record.publish(result)
+
+
+if __name__ == "__main__":
+    main()
