@@ -71,10 +71,6 @@ class Result:
         chart = read.pop("chart")
         return cls(**read, ratios=ratios, chart=chart and Chart(**chart))
 
-    def records(self) -> list[dict[str, Cell]]:
-        """The rows as dictionaries by column."""
-        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
-
     def markdown(self) -> str:
         """As a table, with the ratios, the command and the machine below it."""
         lines = [
@@ -108,20 +104,25 @@ class Result:
             return
         import altair as alt
 
-        chart, data = self.chart, alt.InlineData(values=self.records())
-        scale = alt.Scale(type="log") if chart.log else alt.Scale()
-        drawn = alt.Chart(data, width=560, height=260, title=self.title)
+        chart = self.chart
+        # Columns by number: in a name, Altair reads dots and brackets as paths.
+        data = [{f"c{number}": cell for number, cell in enumerate(row)} for row in self.rows]
+        drawn = alt.Chart(alt.InlineData(values=data), width=560, height=260, title=self.title)
         if chart.mark == "bar":
-            drawn = drawn.mark_bar().encode(
-                y=alt.Y(_typed(chart.x, "N"), sort=None, title=None), x=alt.X(_typed(chart.y, "Q"), title=chart.y)
-            )
+            names = alt.Y(self._field(chart.x, "N"), sort=None, title=None, axis=alt.Axis(labelLimit=300))
+            drawn = drawn.mark_bar().encode(y=names, x=alt.X(self._field(chart.y, "Q"), title=chart.y))
         else:
+            scale = alt.Scale(type="log") if chart.log else alt.Scale()
             drawn = drawn.mark_line(point=True).encode(
-                x=alt.X(_typed(chart.x, "Q"), title=chart.x, scale=scale), y=alt.Y(_typed(chart.y, "Q"), title=chart.y)
+                x=alt.X(self._field(chart.x, "Q"), title=chart.x, scale=scale),
+                y=alt.Y(self._field(chart.y, "Q"), title=chart.y),
             )
         if chart.color:
-            drawn = drawn.encode(color=alt.Color(_typed(chart.color, "N"), title=chart.color))
+            drawn = drawn.encode(color=alt.Color(self._field(chart.color, "N"), title=chart.color))
         drawn.save(path, ppi=144)
+
+    def _field(self, column: str, kind: str) -> str:
+        return f"c{list(self.columns).index(column)}:{kind}"
 
 
 _MET: Final = {True: "met", False: "**missed**", None: ""}
@@ -134,9 +135,3 @@ def shown(cell: Cell) -> str:
     if isinstance(cell, str):
         return cell
     return f"{cell:,.0f}" if abs(cell) >= 100 else f"{cell:.3g}"
-
-
-def _typed(column: str, kind: str) -> str:
-    """A column's name for Altair, in which dots and brackets would be paths."""
-    escaped = "".join(f"\\{letter}" if letter in ".[]:" else letter for letter in column)
-    return f"{escaped}:{kind}"

@@ -1,14 +1,18 @@
 """Contender: the same validation and masking in a stock, per-message Quix ``StreamingDataFrame``.
 
 Written as one writes Quix: JSON deserializer, plain Python per message, a ``BatchingSink`` that appends to Delta at
-each checkpoint. No sealing, no Bronze, no deduplication: it has less to do.
+each checkpoint. No sealing, no Bronze, no quarantine, no deduplication, no counts: it has less to do. That its rows
+are ours is held by ``tests/unit/test_benchmarks.py``.
 """
 
 import re
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import reduce
+from typing import Final, cast
 
 import polars as pl
 from deltalake import write_deltalake
@@ -16,65 +20,154 @@ from quixstreams import Application
 from quixstreams.sinks import BatchingSink, SinkBatch
 
 from benchmarks.measure import TOPIC, Landings, report
-from lake.contract import FIELDS, ICD10_PATTERN, REQUIRED, VALUE_SETS
-from lake.identifiers import scrub
+from lake.contract import FIELDS, ICD10_PATTERN, MAX_FIELD_BYTES, REQUIRED, VALUE_SETS
+from lake.identifiers import MIN_CHARS, PATTERN, REDACTED, SEARCHED, scrub
 from lake.sealing import LakeKey
 
-_KEY = LakeKey(bytes(32))
-_ICD10 = re.compile(ICD10_PATTERN)
-_CITY_STATE = re.compile(r"(?:^|[,\n])\s*([^\W\d_][^\n,]*?),\s*([A-Z]{2})(?:\s+\d{5}(?:-\d{4})?)?\s*$")
-_SSN = re.compile(r"\s*\d{3}[-. ]?\d{2}[-. ]?(\d{4})\s*")
-_PATTERNS = re.compile(
-    r"[\w.+-]+@[\w-]+(?:\.[\w-]+)*|\d{3}[-. ]?\d{2,3}[-. ]?\d{4}|\d{4}-\d{2}-\d{2}|\d{2}/\d{2}/\d{4}"
+Event = dict[str, str | None]
+
+HIDDEN: Final = "*****"
+KEY: Final = LakeKey(bytes(32))
+_FREE: Final = (
+    *("message_id", "facility", "department", "ward", "bed", "doctor_id"),
+    *("diagnosis_code", "diagnosis", "treatment", "notes"),
 )
+_FORMED: Final = ("patient_name", "ssn", "phone", "email", "address")
+_KEPT: Final = (*_FREE, "event_type", "sex", "severity", "disposition")
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_RFC3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:[Zz]|[+-]\d{2}:\d{2})", re.ASCII)
+_ICD10 = re.compile(ICD10_PATTERN)
+_LETTER = r"[^\W\d_]"
+_INITIAL = re.compile(rf"\s*({_LETTER})")
+_SSN = re.compile(r"\s*[0-9]{3}[-. ]?[0-9]{2}[-. ]?([0-9]{4})\s*")
+_PHONE = re.compile(r"\s*(?:\+\s*1)?[0-9\s().-]*")
+_EMAIL = re.compile(r"([^@\s]+)@[^@\s]+")
+_CITY_STATE = re.compile(
+    rf"(?:^|[,\n])\s*({_LETTER}(?:{_LETTER}|[ .'’-])*?,\s*[A-Z]{{2}})"
+    r"(?:\s+\d{5}(?:-\d{4})?)?(?:,?\s*(?:USA|US|United States))?\s*$"
+)
+_NO_STREET = re.compile(r"\s*[^,\n0-9]+,\s*[A-Z]{2}(?:\s+[0-9]{5}(?:-[0-9]{4})?)?\s*")
+_NAME_PART = re.compile(rf"(?:{_LETTER}|['’-]){{2,}}")
+_PATTERNS = re.compile(PATTERN.replace(r"[\p{L}_]", r"[^\W\d]"))
+_DATES: Final = {"-": "%Y-%m-%d", "/": "%m/%d/%Y", "": "%Y%m%d"}
 
 
-def valid(event: object) -> bool:
-    """The contract's rules, one message at a time."""
-    if not isinstance(event, dict) or any(not isinstance(v, str | None) for v in event.values()):
+def cleaned(event: object) -> Event | None:
+    """The fields of the contract, blanks made null; null where the message breaks a rule."""
+    if not isinstance(event, dict):
+        return None
+    values = {name: event.get(name) for name in FIELDS}
+    if any(value is not None and not _readable(value) for value in values.values()):
+        return None
+    fields = {name: value if value and value.strip() else None for name, value in values.items()}
+    return fields if _valid(fields) else None
+
+
+def _readable(value: object) -> bool:
+    return isinstance(value, str) and len(value.encode()) <= MAX_FIELD_BYTES and not _CONTROL.search(value)
+
+
+def _valid(event: Event) -> bool:
+    """The contract's rules."""
+    if any(event[name] is None for name in REQUIRED):
         return False
-    if any(not (event.get(name) or "").strip() for name in REQUIRED):
+    if any(event[name] is not None and event[name] not in allowed for name, allowed in VALUE_SETS.items()):
         return False
-    if any(event.get(name) is not None and event[name] not in allowed for name, allowed in VALUE_SETS.items()):
+    if event["diagnosis_code"] and not _ICD10.match(event["diagnosis_code"]):
         return False
-    if event.get("diagnosis_code") and not _ICD10.match(event["diagnosis_code"]):
+    if event["event_type"] == "discharge" and event["disposition"] is None:
         return False
+    at = _instant(event["event_time"] or "")
+    return at is not None and at.year >= 1900 and at - datetime.now(UTC) <= timedelta(hours=24)
+
+
+def _instant(text: str) -> datetime | None:
+    if not _RFC3339.fullmatch(text):
+        return None
     try:
-        at = datetime.fromisoformat(event["event_time"])
-    except ValueError:
-        return False
-    return at.tzinfo is not None and at.year >= 1900 and at - datetime.now(UTC) <= timedelta(hours=24)
+        return datetime.fromisoformat(text.upper()).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
-def masked(event: dict[str, str | None]) -> dict[str, str | None]:
-    """The display policy, one message at a time."""
-    row = {name: event.get(name) for name in FIELDS if name not in ("patient_id", "visit_id", "date_of_birth")}
-    row["patient_key"], row["visit_key"] = _KEY.pseudonyms([event["patient_id"] or "", event["visit_id"] or ""])
-    name, phone, address = event.get("patient_name"), event.get("phone"), event.get("address")
-    row["patient_name"] = None if name is None else name.strip()[:1] + "*****"
-    ssn = _SSN.fullmatch(event.get("ssn") or "")
-    row["ssn"] = None if not event.get("ssn") else f"***-**-{ssn[1]}" if ssn else "*****"
-    digits = re.sub(r"\D", "", phone or "").removeprefix("1")
-    row["phone"] = None if phone is None else f"{digits[:3]}-***-{digits[-4:]}" if len(digits) == 10 else "*****"
-    email = event.get("email")
-    row["email"] = None if email is None else email[:2] + "***@***" if "@" in email else "*****"
-    place = _CITY_STATE.search(address or "")
-    row["address"] = None if address is None else f"{place[1]}, {place[2]}" if place else "*****"
-    row["birth_year"] = (event.get("date_of_birth") or "")[:4] or None
-    row["notes"] = _scrubbed(event)
+def masked(event: Event) -> dict[str, object]:
+    """The display policy."""
+    row: dict[str, object] = {name: event[name] for name in _KEPT}
+    row["event_time"] = _instant(event["event_time"] or "")
+    row["patient_key"], row["visit_key"] = KEY.pseudonyms([event["patient_id"] or "", event["visit_id"] or ""])
+    row |= {name: None if event[name] is None else _MASKS[name](event[name] or "") for name in _FORMED}
+    row["birth_year"] = _birth_year(event["date_of_birth"])
+    own = list(_own(event))
+    row["notes"] = _scrubbed(event, own)
+    low = [needle.lower() for needle in own]
+    for name in (*_FREE, *_FORMED):
+        if (text := cast("str | None", row[name])) and any(needle in text.lower() for needle in low):
+            clean = scrub(text, low)
+            row[name] = HIDDEN if name in _FORMED and clean != text else clean
     return row
 
 
-def _scrubbed(event: dict[str, str | None]) -> str | None:
-    notes = event.get("notes")
+def _initial(name: str) -> str:
+    found = _INITIAL.match(name)
+    return found[1] + HIDDEN if found else HIDDEN
+
+
+def _ssn(value: str) -> str:
+    found = _SSN.fullmatch(value)
+    return f"***-**-{found[1]}" if found else HIDDEN
+
+
+def _phone(value: str) -> str:
+    digits = re.sub(r"[^0-9]", "", value) if _PHONE.fullmatch(value) else ""
+    fits = len(digits) == 10 or (len(digits) == 11 and digits[0] == "1")
+    return f"{digits[-10:-7]}-***-{digits[-4:]}" if fits else HIDDEN
+
+
+def _email(value: str) -> str:
+    found = _EMAIL.fullmatch(value.strip())
+    return f"{found[1][: 2 if len(found[1]) > 2 else 1]}***@***" if found else HIDDEN
+
+
+def _city_state(value: str) -> str:
+    found = _CITY_STATE.search(value)
+    return re.sub(r",\s*", ", ", found[1]) if found else HIDDEN
+
+
+_MASKS: Final = {"patient_name": _initial, "ssn": _ssn, "phone": _phone, "email": _email, "address": _city_state}
+
+
+def _birth_year(value: str | None) -> int | None:
+    text = (value or "").strip()
+    form = _DATES["-" if "-" in text else "/" if "/" in text else ""]
+    try:
+        year = datetime.strptime(text, form).replace(tzinfo=UTC).year
+    except ValueError:
+        return None
+    return year if 1850 <= year <= datetime.now(UTC).year + 1 else None
+
+
+def _own(event: Event) -> Iterator[str]:
+    """The record's own identifiers that are long enough to look for."""
+    address = event["address"]
+    street = None if address is None or _NO_STREET.fullmatch(address) else re.split(r"[,\n]", address.lstrip())[0]
+    for name in SEARCHED:
+        value = (street if name == "street" else event[name]) or ""
+        if len(value.strip()) >= MIN_CHARS:
+            yield value.strip()
+
+
+def _scrubbed(event: Event, own: list[str]) -> str | None:
+    notes = event["notes"]
     if notes is None:
         return None
-    own = [event.get(n) for n in ("patient_name", "ssn", "phone", "email", "patient_id", "visit_id", "date_of_birth")]
-    needles = [
-        value.lower() for value in (*own, *(event.get("patient_name") or "").split()) if value and len(value) > 1
-    ]
-    notes = scrub(notes, needles)
-    return _PATTERNS.sub("[redacted]", notes)
+    notes = reduce(lambda text, needle: text.replace(needle, REDACTED), own, notes)
+    parts = _NAME_PART.findall(event["patient_name"] or "")
+    for part in (*parts[:1], *parts[-1:]):
+        notes = notes.replace(f" {part} ", f" {REDACTED} ")
+    notes = _PATTERNS.sub(REDACTED, notes)
+    low = [needle.lower() for needle in (*own, *parts)]
+    return scrub(notes, low) if any(needle in notes.lower() for needle in low) else notes
 
 
 class DeltaSink(BatchingSink):
@@ -87,9 +180,7 @@ class DeltaSink(BatchingSink):
     def write(self, batch: SinkBatch) -> None:
         """Append one partition's rows."""
         rows = [item.value for item in batch]
-        frame = pl.DataFrame(rows, infer_schema_length=None).with_columns(
-            pl.col("event_time").str.head(10).alias("day")
-        )
+        frame = pl.DataFrame(rows, infer_schema_length=None).with_columns(pl.col("event_time").dt.date().alias("day"))
         write_deltalake(self._table, frame, mode="append", schema_mode="merge", partition_by="day")
         self._landings.note(len(rows))
 
@@ -109,7 +200,7 @@ def main(bootstrap: str, _: str, out: str) -> None:
             consumer_extra_config={"session.timeout.ms": 6000},
         )
         frame = app.dataframe(app.topic(TOPIC, value_deserializer="json"))
-        frame = frame.filter(valid).apply(masked)
+        frame = frame.apply(cleaned).filter(lambda event: event is not None).apply(masked)
         frame.sink(DeltaSink(f"{scratch}/silver", landings))
         threading.excepthook = lambda _: None
         app.run(timeout=5.0, collect=False)
