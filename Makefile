@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 ARGS ?=
+MINUTES ?= 60
 
 UV_VERSION := 0.13.9
 # uv and the project each have a virtual environment; the stamp in it is made last, so a half-made one is redone.
@@ -24,7 +25,7 @@ export UV_COMPILE_BYTECODE UV_SYSTEM_CERTS UV_PYTHON_DOWNLOADS
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all check bench screenshots lock clean clean-data
+.PHONY: help demo test test-all check bench soak screenshots lock clean clean-data
 
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -54,6 +55,9 @@ check: $(READY) ## format, lint, types, architecture, docs; reports all failures
 
 bench: $(READY) ## measure throughput, latency and memory
 	$(BIN)/python -m benchmarks $(ARGS)
+
+soak: $(READY) ## everything at work and broken on purpose, for MINUTES=60; exit 1 where a message is lost or twice
+	$(BIN)/python -m tests.soak --minutes $(MINUTES) $(ARGS)
 
 screenshots: $(READY) ## pictures of dashboards and Prefect's UI for the docs (needs /usr/bin/chromium)
 	$(BIN)/python -m tests.e2e.screenshots

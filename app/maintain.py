@@ -22,7 +22,7 @@ from filelock import FileLock
 from app.opening import open_without_key
 from app.settings import Settings
 from lake import maintain as care
-from lake.errors import LakeError
+from lake.errors import LakeError, kind_of
 from lake.gold import build as gold
 from lake.gold.published import last
 from lake.gold.tables import GOLD
@@ -79,7 +79,7 @@ def maintain(
                 *_keys(lake, progress),
             ]
     except (OSError, DeltaError) as error:
-        kind = type(error).__name__
+        kind = kind_of(error)
     # Outside the handler: the text of a library's error can quote what it stumbled over.
     raise LakeError(
         "maintenance stopped",

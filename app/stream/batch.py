@@ -5,12 +5,17 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from time import perf_counter
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import polars as pl
 
 from app.steps.mask import Masked
-from lake.errors import StepError, WardlakeError
+from lake.errors import StepError, WardlakeError, kind_of
+
+FULL_DISK: Final = "a full disk"
+"""What ``kind_of`` calls it."""
+_MEND_DISK: Final = "free space, then start again"
+_REPORT: Final = "start again, and report it if it happens again"
 
 Done = TypeVar("Done")
 
@@ -69,13 +74,18 @@ def without_values_in_errors(step: str, batch: MicroBatch, work: Callable[[], Do
         return work()
     except WardlakeError:
         raise
-    except OSError as error:
-        kind = f"{type(error).__name__} ({os.strerror(error.errno)})" if error.errno else type(error).__name__
     except (Exception, pl.exceptions.PanicException) as error:  # a panic of Polars is no Exception
-        kind = type(error).__name__
+        kind = _kind(error)
     # Outside the handlers, or the original would be chained to it.
     raise StepError(
         f"the step {step} failed",
         got=f"{kind} in a batch that ends at offsets {batch.last_offsets()} by partition",
-        next_move="nothing of this batch is lost: start again, and report it if it happens again",
+        next_move="nothing of this batch is lost: " + (_MEND_DISK if kind == FULL_DISK else _REPORT),
     )
+
+
+def _kind(error: BaseException) -> str:
+    """What may be said of an error without its text: its kind, that of an error of the system with its reason."""
+    kind = kind_of(error) if isinstance(error, Exception) else type(error).__name__
+    reason = f" ({os.strerror(error.errno)})" if isinstance(error, OSError) and error.errno else ""
+    return kind if kind == FULL_DISK else kind + reason

@@ -162,6 +162,22 @@ class MicroBatchConsumer(InternalConsumer):
         self._drop()
         self._restart_needed = True
 
+    def commit(
+        self,
+        message: Message | None = None,
+        offsets: list[TopicPartition] | None = None,
+        asynchronous: bool = True,
+    ) -> list[TopicPartition] | None:
+        """Tell Kafka how far the lake is. That it did not take it is logged and no more: the lake knows."""
+        try:
+            told = super().commit(message, offsets, asynchronous) or []
+            refused = [tp.error for tp in told if tp.error]
+        except KafkaException as error:
+            refused = [error.args[0]]
+        if refused:
+            logger.warning("offsets were not committed: %s; the lake knows them", refused[0].name())
+        return None
+
     def close(self) -> None:
         """Close the consumer and the sealing thread."""
         self._drop()
@@ -224,8 +240,6 @@ class MicroBatchConsumer(InternalConsumer):
             self._restart_needed = True
         except WardlakeError as error:
             self._failure = error
-        except KafkaException as error:
-            logger.warning("offsets were not committed: %s; the lake knows them", error.args[0].name())
         self._drop()
         self._assigned.clear()
 

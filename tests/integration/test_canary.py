@@ -180,7 +180,7 @@ STEPS: Final = [
 KINDS: Final = {
     "library": "InvalidOperationError",
     "chained": "DeltaError",
-    "os": "OSError (No space left on device)",
+    "os": "a full disk",
     "panic": "PanicException",
 }
 """All that is said of an error, by how the child raises it."""

@@ -57,6 +57,7 @@ SIGNATURES: Final[list[tuple[Callable[..., Any], str, str]]] = [
     (BaseSink.add, "self, value, key, timestamp, headers, topic, partition, offset", "LandingSink.add"),
     (BaseSink.flush, "self", "LandingSink.flush"),
     (BaseSink.setup, "self", "LandingSink.setup"),
+    (BaseConsumer.commit, "self, message, offsets, asynchronous", "MicroBatchConsumer.commit"),
     (BaseSink.on_paused, "self", "LandingSink.on_paused"),
     (SinkBackpressureError.__init__, "self, retry_after", "LandingSink.flush"),
     (Application.stop, "self, fail", "run_stream, --until-caught-up"),
@@ -98,7 +99,11 @@ def test_a_signature_is_as_it_was(function: Callable[..., Any], expected: str, l
 
 
 OVERRIDDEN: Final = [
-    (MicroBatchConsumer, InternalConsumer, {"poll_row", "subscribe", "assign", "trigger_backpressure", "close"}),
+    (
+        MicroBatchConsumer,
+        InternalConsumer,
+        {"poll_row", "subscribe", "assign", "trigger_backpressure", "commit", "close"},
+    ),
     (StreamApplication, Application, {"_get_internal_consumer", "_process_message"}),
     (LandingSink, BaseSink, {"setup", "add", "flush", "on_paused"}),
 ]
