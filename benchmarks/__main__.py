@@ -8,12 +8,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from benchmarks import compaction, dashboard, gold, history, ingest, machine, memory, record
+from benchmarks import (
+    compaction,
+    dashboard,
+    footprint,
+    gold,
+    history,
+    ingest,
+    latency,
+    machine,
+    memory,
+    record,
+    scale,
+)
 from benchmarks.result import Result
 
 BENCHMARKS: Final[dict[str, Callable[[argparse.Namespace], Result]]] = {
     "ingest": lambda asked: ingest.run(asked.events or 2_000_000, asked.repeat),
     "memory": lambda asked: memory.run(asked.events or 1_000_000),
+    "latency": lambda _: latency.run(),
+    "footprint": lambda _: footprint.run(),
+    "scale": lambda asked: scale.run(asked.events or 5_000_000),
     "history": lambda asked: history.run(asked.batches),
     "gold": lambda asked: gold.run(asked.events or 1_000_000),
     "dashboard": lambda asked: dashboard.run(asked.events or 1_000_000),
@@ -25,7 +40,7 @@ def main() -> None:
     """Run the benchmarks named on the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("which", nargs="*", help=f"{', '.join(BENCHMARKS)}; all if none is named")
-    parser.add_argument("--events", type=int, help="memory takes up to 10, gold and dashboard 20 times it")
+    parser.add_argument("--events", type=int, help="memory takes up to 10, gold and dashboard 20 times it; scale goes up to it")
     parser.add_argument("--batches", type=int, default=20_000, help="of history; compaction takes a quarter")
     parser.add_argument("--repeat", type=int, default=3, help="runs of ingest whose median counts")
     parser.add_argument("--out", type=Path, default=Path("data/benchmarks"), help="where the JSON goes")

@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import reduce
+from typing import Final
 
 import polars as pl
 from polars import selectors
@@ -24,9 +25,11 @@ from lake.sealing import LakeKey, places
 from lake.store import Lake
 from lake.tables import BRONZE, INGEST, PLACE, QUARANTINE, SILVER, Table
 
-TOPIC_ID = "bench"
-FIRST = 10**9
+TOPIC_ID: Final = "bench"
+FIRST: Final = 10**9
 """The first offset that is really landed; copies have the ones below it."""
+
+_PSEUDONYMS: Final = ("patient_key", "visit_key")
 
 
 def lander(lake: Lake, settings: Settings) -> Callable[[pl.DataFrame], None]:
@@ -95,11 +98,7 @@ class Base:
         return rows.with_columns(
             selectors.ends_with("_offset") - below,
             selectors.temporal() - earlier,
-            *(
-                f"{number:02x}" + pl.col(key).str.slice(2)
-                for key in ("patient_key", "visit_key")
-                if key in rows.columns
-            ),
+            *((f"{number:02x}" + pl.col(key).str.slice(2)).alias(key) for key in _PSEUDONYMS if key in rows.columns),
         )
 
     def _append(self, table: Table, rows: pl.DataFrame) -> None:

@@ -6,8 +6,7 @@ Lands batches of simulated events in-process, without Kafka, so that only the la
 import statistics
 import tempfile
 import time
-from concurrent.futures import Future
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import reduce
 from pathlib import Path
 
@@ -16,53 +15,62 @@ import polars as pl
 from app.stream.batch import MicroBatch
 from app.stream.landing import Landing
 from app.stream.steps import steps
-from benchmarks.result import Ratio, Result, console
+from benchmarks import bulk
+from benchmarks.result import Chart, Ratio, Result, console
 from lake import policy, store
-from lake.sealing import LakeKey, places
+from lake.sealing import LakeKey
 from producer.simulator import Simulator, SimulatorSettings
 
 _MESSAGES = 20
 _WINDOW = 500
+_ENDS = (1_000, 5_000, 10_000, 20_000, 50_000)
 
 
 def run(batches: int) -> Result:
-    """Land ``batches`` batches of 20 messages: the cost by window, and last over first."""
+    """Land ``batches`` batches of 20 messages: the cost and the log's size by window, and last over first."""
     window = min(_WINDOW, max(batches // 10, 1))
     costs: list[float] = []
     cpu: list[float] = []
+    logs: dict[int, tuple[int, float]] = {}
+    ends = sorted({min(2 * window, batches), *(end for end in _ENDS if 2 * window < end < batches), batches})
     with tempfile.TemporaryDirectory() as scratch:
         lake = store.create(Path(scratch) / "lake", LakeKey(bytes(32)))
         rules = policy.load("display")
         work = steps(rules, lake.key)
         landing = Landing(lake, rules, ("patient_id", "event_time"), lambda: datetime.now(UTC))
-        landing.expect("bench", 0)
-        for number, payloads in enumerate(_batches(batches)):
-            batch = reduce(lambda made, step: step(made), work, micro_batch(lake.key, number, payloads))
+        landing.expect(bulk.TOPIC_ID, 0)
+        for number, payloads in enumerate(_batches(batches), 1):
+            batch = reduce(lambda made, step: step(made), work, micro_batch(lake.key, number - 1, payloads))
             start, spent = time.perf_counter(), time.process_time()
             landing.land(batch)
             costs.append(time.perf_counter() - start)
             cpu.append(time.process_time() - spent)
-            if number % 1000 == 999:
-                console.print(
-                    f"{number + 1:,} batches, last 1,000: {statistics.median(costs[-1000:]) * 1e3:.1f} ms median, "
-                    f"{statistics.fmean(cpu[-1000:]) * 1e3:.1f} ms of CPU"
-                )
+            if number in ends:
+                logs[number] = _logs(lake.root)
+                console.print(f"{number:,} batches, the last: {statistics.median(costs[-window:]) * 1e3:.1f} ms median")
     first, last = slice(window, 2 * window), slice(-window, None)
     took, worked = (statistics.fmean(spent[last]) / statistics.fmean(spent[first] or spent) for spent in (costs, cpu))
     return Result(
         "history",
         f"Landing a batch of {_MESSAGES} messages, {batches:,} batches",
-        ["window", "median ms", "mean ms", "CPU ms"],
+        ["batches", "median ms", "mean ms", "CPU ms", "log files", "log MB"],
         [
-            [name, *(1e3 * cost for cost in _costs(costs[part], cpu[part]))]
-            for name, part in (("start", first), ("end", last))
+            [end, *(1e3 * cost for cost in _costs(costs[end - window : end], cpu[end - window : end])), *logs[end]]
+            for end in ends
         ],
         [
             Ratio.at_most("end / start, time", took, 1.3),
             Ratio.at_most("end / start, CPU", worked, 1.3),
         ],
-        [f"Each window is {window} batches, compactions included."],
+        [f"Each row is of the {window} batches before, compactions included; the log is that of all tables."],
+        chart=Chart("line", "batches", "mean ms"),
     )
+
+
+def _logs(root: Path) -> tuple[int, float]:
+    """Files in the tables' Delta logs, and their MB."""
+    sizes = [file.stat().st_size for log in root.rglob("_delta_log") for file in log.iterdir()]
+    return len(sizes), sum(sizes) / 1e6
 
 
 def _costs(seconds: list[float], cpu: list[float]) -> tuple[float, float, float]:
@@ -78,15 +86,7 @@ def _batches(count: int) -> list[list[bytes]]:
 
 def micro_batch(key: LakeKey, number: int, payloads: list[bytes]) -> MicroBatch:
     """The messages that follow ``number`` batches of them."""
-    offsets = range(number * _MESSAGES, number * _MESSAGES + len(payloads))
-    now = datetime.now(UTC) - timedelta(seconds=1)
-    messages = pl.DataFrame({"kafka_offset": offsets}, schema={"kafka_offset": pl.Int64}).select(
-        pl.int_range(pl.len(), dtype=pl.UInt32).alias("row"),
-        pl.lit(0, pl.Int32).alias("kafka_partition"),
-        "kafka_offset",
-        kafka_time=pl.lit(now).cast(pl.Datetime("us", "UTC")),
-        ingested_at=pl.lit(now).cast(pl.Datetime("us", "UTC")),
-    )
-    sealed: Future[pl.Series] = Future()
-    sealed.set_result(pl.Series(key.seal(payloads, places("bench", [0] * len(payloads), offsets)), dtype=pl.Binary))
-    return MicroBatch("healthcare.data", "bench", messages, list(payloads), sealed)
+    first = number * _MESSAGES
+    messages = pl.DataFrame({"payload": payloads}, schema={"payload": pl.Binary})
+    offsets = pl.int_range(first, first + pl.len()).alias("kafka_offset")
+    return bulk.micro_batch(key, messages.with_columns(offsets, kafka_partition=pl.lit(0, pl.Int32)))
