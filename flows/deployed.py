@@ -15,6 +15,7 @@ from prefect.states import Completed, Failed
 from app import settings as configuration
 from flows import artifacts
 from flows.environment import DEMO
+from flows.priority import give_way
 from flows.sequences import Outcome, Run, carry_out
 from flows.steps import Given, Step
 
@@ -81,6 +82,7 @@ class TaskRun(Run):
 
 
 def _run(name: str, **options: bool) -> State[Outcome]:
+    give_way()
     settings = configuration.load()
     run = TaskRun(settings, get_run_logger().info)
     outcome = carry_out(name, run, **options)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from app.settings import Settings
 from flows import server
 from flows.environment import hand_on, not_tracked
+from flows.priority import give_way
 from flows.sequences import Outcome, Run, carry_out
 from flows.steps import Progress
 
@@ -14,6 +15,7 @@ def run_now(name: str, settings: Settings, progress: Progress, detail: Progress,
 
     ``progress`` is told of each step, ``detail`` of what it is at. Raises what a step raises (``sequences.Run``).
     """
+    give_way()
     api = server.named()
     if api is not None and server.answers(api):
         return _seen(name, settings, **options)
