@@ -9,6 +9,7 @@ The overridden methods are held to Quix's own by ``tests/unit/test_quix_contract
 """
 
 import logging
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -34,6 +35,7 @@ logger = logging.getLogger(__name__)
 _CHUNK: Final = 10_000
 _MAX_BATCH_BYTES: Final = 64 * 1024 * 1024
 _RETRY_SECONDS: Final = 0.2
+_WAIT_SECONDS: Final = 30.0
 _PASSING: Final = {
     # The topic is being created, deleted or recreated, or the broker is away: all of it passes, or is found
     # out when the topic's id is read.
@@ -94,6 +96,7 @@ class MicroBatchConsumer(InternalConsumer):
         self._mean_bytes = 1024
         self._restart_needed = False
         self._failure: WardlakeError | None = None
+        self._waiting_since: float | None = time.monotonic()
 
     # What Quix calls
 
@@ -105,6 +108,7 @@ class MicroBatchConsumer(InternalConsumer):
             return None
         self._gather()
         if not self._messages:
+            self._tell_of_waiting()
             return None
         # The messages were fetched before this look: if the id is still the one that the positions belong to,
         # they are that topic's. A recreated topic is another stream.
@@ -248,6 +252,20 @@ class MicroBatchConsumer(InternalConsumer):
         self._landed.clear()
         self._messages.clear()
         self._ended.clear()
+
+    def _tell_of_waiting(self) -> None:
+        """Say once that no partition came, after half a minute without one: silence would look like a quiet ward."""
+        if self._assigned:
+            self._waiting_since = None
+        elif self._waiting_since is None:
+            self._waiting_since = time.monotonic()
+        elif time.monotonic() - self._waiting_since >= _WAIT_SECONDS:
+            self._waiting_since = math.inf
+            logger.warning(
+                "no partition was assigned for %d s: other streams of the group hold them all, or the group hangs (the "
+                "built-in broker's may, once two streams left it together); another --group starts where the lake is",
+                _WAIT_SECONDS,
+            )
 
     def _try_restart(self) -> None:
         self.assign(self.assignment())

@@ -74,6 +74,21 @@ def test_a_broker_that_does_not_take_the_offsets_does_not_end_the_stream(
     ]
 
 
+def test_a_stream_that_is_given_no_partition_says_so_once(
+    fed: Fed, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waited without a word, where the built-in broker let nobody into a group that two streams had left."""
+    monkeypatch.setattr("app.stream.consumer._WAIT_SECONDS", 1)
+    waiting = consumer(fed, "nobody-joins")
+    try:
+        with caplog.at_level(logging.WARNING, "app.stream.consumer"):
+            assert [waiting.poll_row() for _ in range(4)] == [None] * 4
+    finally:
+        waiting.close()
+    [told] = [record.getMessage() for record in caplog.records]
+    assert told.startswith("no partition was assigned for 1 s: other streams of the group hold them all")
+
+
 def consumer(fed: Fed, group: str) -> MicroBatchConsumer:
     """One of this group by name, which the group does not know."""
     unused: Any = None
