@@ -22,7 +22,7 @@ STOP_SECONDS: Final = 5.0
 _ANSWER_SECONDS: Final = 2.0
 _POLL_SECONDS: Final = 0.05
 _HEALTH: Final = "/_stcore/health"
-_NEVER: Final = ("WARDLAKE_KEY", "WARDLAKE_KEY_FILE", "WARDLAKE_CONFIG")
+_NEVER: Final = ("WARDLAKE_KEY", "WARDLAKE_NEW_KEY", "WARDLAKE_KEY_FILE", "WARDLAKE_CONFIG")
 """What the dashboards are not told: the key, where it is, and a settings file that may hold it."""
 _EVERYWHERE: Final = {"0.0.0.0": HOST, "::": "::1"}  # noqa: S104  (named, not listened on)
 LOOPBACK: Final = ("localhost", HOST, "::1")

@@ -1,11 +1,14 @@
 """Opening the lake that the settings name, with the key that they name."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 
 from app.settings import Settings
 from app.stream.landing import Landing
+from lake import marker, store
 from lake import policy as policies
-from lake import store
+from lake.durable import sync_folder
 from lake.errors import UsageError
 from lake.sealing import LakeKey
 from lake.store import Lake
@@ -46,13 +49,45 @@ def read_key(settings: Settings, *, make: bool = False) -> LakeKey:
     """The key: ``WARDLAKE_KEY``, else the key file, which is made (mode 0600) where it is absent and ``make``."""
     if settings.key is not None:
         return LakeKey.from_text(settings.key.get_secret_value())
-    if settings.key_path.exists():
-        return LakeKey.from_file(settings.key_path)
+    path = _key_file(settings)
+    if path.exists():
+        return LakeKey.from_file(path)
     if make:
-        return LakeKey.create_file(settings.key_path)
+        return LakeKey.create_file(path)
     raise UsageError(
         "the lake's key is not there",
-        got=f"no WARDLAKE_KEY and no file {settings.key_path}",
-        expected="the key that the lake was made with",
+        got=f"no WARDLAKE_KEY and no file {path}",
+        expected="the lake's key",
         next_move="set WARDLAKE_KEY or WARDLAKE_KEY_FILE",
     )
+
+
+def new_key_file(path: Path) -> Path:
+    """Where a rotation makes the key that is to take the place of the one in ``path``."""
+    return path.with_name(f"{path.name}.new")
+
+
+def take_up_new_key(path: Path) -> None:
+    """Put the new key in its place, in one step. Another process may have done so already."""
+    with suppress(FileNotFoundError):
+        new_key_file(path).replace(path)
+    sync_folder(path.parent)
+
+
+def _key_file(settings: Settings) -> Path:
+    """The file with the key; a rotation that was cut short after the lake had its new key is carried through."""
+    path, new = settings.key_path, new_key_file(settings.key_path)
+    if not _is_key_of(settings.lake, new):
+        return path
+    try:
+        take_up_new_key(path)
+    except OSError:  # in a folder that this process may only read
+        return new
+    return path
+
+
+def _is_key_of(root: Path, path: Path) -> bool:
+    try:
+        return path.exists() and store.exists(root) and LakeKey.from_file(path).key_id == marker.read(root).key_id
+    except UsageError:  # no key, or gone by now
+        return False

@@ -61,6 +61,7 @@ _SENTENCES: Final = {
     "group": "1 to 249 letters, digits, dots, dashes or underscores",
     "policy": "the name of a masking policy, such as display",
     "key": f"{KEY_BYTES} bytes in base64",
+    "new_key": f"{KEY_BYTES} bytes in base64",
     "key_file": "a file",
     "dedup_key": f"{' and '.join(DEDUP_REQUIRED)}, once each; beside them only {', '.join(DEDUP_OPTIONAL)}",
     "timezone": "an IANA time zone, such as Europe/London",
@@ -99,6 +100,7 @@ class Settings(BaseSettings):
     group: str = "wardlake"
     policy: str = "display"
     key: SecretStr | None = None
+    new_key: SecretStr | None = None
     key_file: Path | None = None
     dedup_key: Annotated[tuple[str, ...], NoDecode] = DEDUP_REQUIRED
     timezone: str = "UTC"
@@ -156,7 +158,7 @@ class Settings(BaseSettings):
         _expect(_POLICY.fullmatch(value) is not None)
         return value
 
-    @field_validator("key")
+    @field_validator("key", "new_key")
     @classmethod
     def _key_size(cls, value: SecretStr | None) -> SecretStr | None:
         _expect(value is None or _decoded_bytes(value.get_secret_value()) == KEY_BYTES)
@@ -265,7 +267,7 @@ def _usage_error(failure: ErrorDetails, flags: Mapping[str, object]) -> UsageErr
         return _unknown_setting(field, flags)
     return UsageError(
         f"{_origin(field, flags)} is wrong",
-        got=_key_shape(failure["input"]) if field == "key" else _shown(failure["input"]),
+        got=_key_shape(failure["input"]) if field in {"key", "new_key"} else _shown(failure["input"]),
         expected=_SENTENCES[field],
         next_move="correct it, or leave it out for the default (docs/configuration.md)",
     )

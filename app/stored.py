@@ -108,9 +108,9 @@ def open_payloads(lake: Lake, rows: pl.DataFrame) -> tuple[list[bytes | None], i
     sealed = rows["payload"].to_list()
     where = list(places(rows["topic_id"][0], rows["kafka_partition"], rows["kafka_offset"])) if sealed else []
     try:
-        return lake.key.unseal(sealed, where), 0
+        return lake.key.unseal(sealed, where, rows["key_id"]), 0
     except LakeError:
-        return _open_each(lake, sealed, where)
+        return _open_each(lake, sealed, where, rows["key_id"].to_list())
 
 
 def _any_form_broken(rows: pl.DataFrame) -> pl.Series:
@@ -147,12 +147,14 @@ def _stands(text: str, raw: str) -> bool:
     return re.search(rf"(?<![^\W_]){re.escape(raw)}(?![^\W_])", text) is not None
 
 
-def _open_each(lake: Lake, sealed: list[bytes | None], where: list[bytes]) -> tuple[list[bytes | None], int]:
+def _open_each(
+    lake: Lake, sealed: list[bytes | None], where: list[bytes], key_ids: list[str]
+) -> tuple[list[bytes | None], int]:
     opened: list[bytes | None] = []
     closed = 0
-    for payload, at in zip(sealed, where, strict=True):
+    for payload, at, key_id in zip(sealed, where, key_ids, strict=True):
         try:
-            opened += lake.key.unseal([payload], [at])
+            opened += lake.key.unseal([payload], [at], [key_id])
         except LakeError:
             opened.append(None)
             closed += 1
@@ -172,7 +174,7 @@ def _unsealed(lake: Lake, wanted: pl.DataFrame) -> pl.DataFrame:
                 pl.col("kafka_partition") == partition,
                 pl.col("kafka_offset").is_between(low, high),
             )
-            .select(*PLACE, "payload")
+            .select(*PLACE, "key_id", "payload")
             .collect()
             .join(wanted, on=PLACE, how="semi")
         )

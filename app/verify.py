@@ -40,6 +40,7 @@ def verify(lake: Lake, dedup_key: Sequence[str], progress: Callable[[str], None]
     Snapshots are taken together under the landing lock, so a running stream does not disturb the law.
     """
     with lake.landing_lock():
+        lake.require_current_key()
         lake.refresh()
     checks: list[Check] = []
     parts: dict[str, Callable[[Lake], list[Check]]] = {

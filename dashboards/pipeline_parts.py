@@ -9,6 +9,8 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from dashboards import style
+from dashboards.literal import literal
+from lake.spreadsheets import inert
 
 
 def tile(label: str, text: str, meaning: str) -> None:
@@ -31,7 +33,7 @@ def panel(title: str, rows: pl.DataFrame, name: str, meaning: str) -> DeltaGener
     """A frame with a title, what it means, and its rows as CSV; they are written out when somebody asks for them."""
     frame = st.container(border=True, key=f"panel-{name}")
     with frame, st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        st.markdown(f"**{title}**", help=meaning, width="content")
+        st.markdown(f"**{literal(title)}**", help=meaning, width="content")
         st.download_button(
             "CSV",
             csv_of(rows),
@@ -47,7 +49,7 @@ def panel(title: str, rows: pl.DataFrame, name: str, meaning: str) -> DeltaGener
 
 def csv_of(rows: pl.DataFrame) -> Callable[[], bytes]:
     """What writes these rows as CSV."""
-    return lambda: rows.write_csv().encode()
+    return lambda: inert(rows).write_csv().encode()
 
 
 def show(
@@ -55,7 +57,7 @@ def show(
 ) -> None:
     """A table with these columns; ten rows high at most, or as high as its content."""
     st.dataframe(
-        rows,
+        inert(rows),
         hide_index=True,
         column_config=columns,
         placeholder="",

@@ -16,7 +16,8 @@ from deltalake import DeltaTable
 
 from dashboards.pipeline_figures import WINDOW, last_run
 from lake.gold.tables import GOLD
-from lake.store import MARKER, DeltaStore, open_lake
+from lake.marker import MARKER
+from lake.store import DeltaStore, open_lake
 from lake.tables import BUILDS, DERIVED, INGEST, QUALITY, SILVER, TABLES, Table
 
 EVERY: Final = 5.0

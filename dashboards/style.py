@@ -14,7 +14,9 @@ import streamlit as st
 from dashboards import data
 from dashboards.definitions import DEFINITIONS, Definition
 from dashboards.figures import HIDDEN, Figure, change
+from dashboards.literal import literal
 from lake.disclosure import MARK
+from lake.spreadsheets import inert
 
 Drawn = alt.Chart | alt.LayerChart | alt.FacetChart | alt.HConcatChart | alt.VConcatChart | alt.ConcatChart
 
@@ -127,7 +129,7 @@ def table(
         if rows.is_empty():
             st.info(_EMPTY)
             return
-        shown = rows.drop(MARK, strict=False)
+        shown = inert(rows.drop(MARK, strict=False))  # Streamlit offers to save what it shows
         st.dataframe(shown, hide_index=True, column_config=columns, placeholder=HIDDEN, key=f"table-{name}", alt=title)
         notes(rows, note)
 
@@ -137,10 +139,10 @@ def head(title: str, rows: pl.DataFrame, *, name: str, definition: Definition | 
     build = data.current()
     text = definition.help if isinstance(definition, Definition) else definition
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        st.markdown(f"**{title}**", help=text, width="content")
+        st.markdown(f"**{literal(title)}**", help=text, width="content")
         st.download_button(
             "CSV",
-            rows.write_csv().encode(),
+            inert(rows).write_csv().encode(),
             f"wardlake-{name}-build-{build.build_id}.csv",
             "text/csv",
             key=f"csv-{name}",

@@ -3,6 +3,8 @@
 import os
 from typing import Final
 
+from pydantic import SecretStr
+
 from app.settings import CONFIG_VARIABLE, Settings, config_path, env_name
 
 API: Final = "PREFECT_API_URL"
@@ -18,13 +20,13 @@ NOT_TRACKED: Final = {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "
 def handed_on(settings: Settings) -> dict[str, str]:
     """Variables from which ``settings.load`` makes the same settings, from any working directory.
 
-    The key is not among them: it is in the environment already, or in a file.
+    No key is among them: it is in the environment already, or in a file.
     """
     config = config_path()
     variables = {} if config is None else {CONFIG_VARIABLE: str(config.absolute())}
     for name in Settings.model_fields:
         value = getattr(settings, name)
-        if name != "key" and value is not None:
+        if value is not None and not isinstance(value, SecretStr):
             variables[env_name(name)] = ",".join(value) if isinstance(value, tuple) else str(value)
     return variables
 

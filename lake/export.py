@@ -25,6 +25,7 @@ from lake.cells import SMALL
 from lake.disclosure import MARK, NOT_OF_PEOPLE
 from lake.gold.published import Published
 from lake.gold.tables import GOLD, VIEWS
+from lake.spreadsheets import inert
 
 LATEST: Final = "latest"
 MANIFEST: Final = "manifest.json"
@@ -141,7 +142,7 @@ def _write(folder: Path, name: str, rows: pl.DataFrame) -> None:
         if suffix == "parquet":
             rows.write_parquet(path, compression="zstd")
         else:
-            rows.write_csv(path)
+            inert(rows).write_csv(path)
 
 
 def _save(path: Path, content: bytes) -> None:

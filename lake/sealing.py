@@ -3,14 +3,20 @@
 One 32-byte key per lake. Pseudonyms use it as it is (contract: HMAC-SHA-256 with the lake's key); the cipher
 and the content fingerprint each use a key derived from it (HKDF-SHA-256, RFC 5869), so that no key serves two
 algorithms. Nonces are random, 96 bit, one per message (NIST SP 800-38D 8.2.2: at most 2^32 messages a key).
+
+When the key is rotated, payloads are sealed with the new one. Pseudonyms and fingerprints stay: history is linked and
+deduplicated by them. So the lake's first key, its *identity*, goes on making them. It is kept in the lake, sealed with
+the current key (the *envelope*), and with it the sealing keys that stored rows still need.
 """
 
 import base64
 import hashlib
+import json
 import os
 import struct
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +26,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from lake import durable
 from lake.errors import LakeError, UsageError
 
 KEY_BYTES: Final = 32
@@ -33,7 +40,10 @@ class LakeKey:
     ``key_id`` is 16 hex characters that name the key without telling anything of it.
     """
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(
+        self, key: bytes, *, identity: bytes | None = None, retired: Mapping[str, bytes] | None = None
+    ) -> None:
+        """``identity`` is the lake's first key where that is another one, ``retired`` key id → sealing key."""
         if len(key) != KEY_BYTES:
             raise UsageError(
                 "the lake key has the wrong length",
@@ -41,10 +51,13 @@ class LakeKey:
                 expected=f"{KEY_BYTES} bytes, base64",
                 next_move=_MAKE_ONE,
             )
-        self._mac = HMAC(key, hashes.SHA256())
-        self._cipher = AESGCM(_derive(key, b"wardlake seal v1"))
-        self._fingerprint = hashlib.blake2b(digest_size=8, key=_derive(key, b"wardlake content v1"))
-        self.key_id = _derive(key, b"wardlake key id v1").hex()[:16]
+        self.key_id = _key_id(key)
+        self._key, self._identity, self._retired = key, identity or key, dict(retired or {})
+        self._sealing = _derive(key, b"wardlake seal v1")
+        self._mac = HMAC(self._identity, hashes.SHA256())
+        self._fingerprint = hashlib.blake2b(digest_size=8, key=_derive(self._identity, b"wardlake content v1"))
+        self._cipher = AESGCM(self._sealing)
+        self._ciphers = {name: AESGCM(secret) for name, secret in self._retired.items()} | {self.key_id: self._cipher}
 
     def __repr__(self) -> str:
         return f"LakeKey(key_id={self.key_id!r})"
@@ -93,9 +106,48 @@ class LakeKey:
                 os.link(aside, path)
             except FileExistsError:
                 return cls.from_file(path)
+            durable.sync_folder(path.parent)
         finally:
             aside.unlink(missing_ok=True)
         return cls.from_file(path)
+
+    @property
+    def known(self) -> frozenset[str]:
+        """Ids of the keys that it opens payloads of, and of the lake's first one."""
+        return frozenset({*self._ciphers, _key_id(self._identity)})
+
+    def succeeded_by(self, new: "LakeKey") -> "LakeKey":
+        """The key ``new``, which takes over all that this one is needed for."""
+        return LakeKey(new._key, identity=self._identity, retired=self._retired | {self.key_id: self._sealing})
+
+    def without_retired(self) -> "LakeKey":
+        """The same key, once no row is sealed with an earlier one."""
+        return LakeKey(self._key, identity=self._identity)
+
+    def envelope(self, lake_id: str) -> str:
+        """The identity and the retired keys, sealed with this key for one lake; base64. ``opened`` reads it."""
+        keys = {"identity": _text(self._identity), "retired": {k: _text(v) for k, v in self._retired.items()}}
+        nonce = os.urandom(NONCE_BYTES)
+        return _text(nonce + self._envelope_cipher().encrypt(nonce, json.dumps(keys).encode(), lake_id.encode()))
+
+    def opened(self, envelope: str, lake_id: str) -> "LakeKey":
+        """The same key with what an envelope holds. Raises ``LakeError`` where it is not of this key and lake."""
+        try:
+            sealed = base64.b64decode(envelope, validate=True)
+            nonce, content = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
+            keys = json.loads(self._envelope_cipher().decrypt(nonce, content, lake_id.encode()))
+            retired = {name: base64.b64decode(secret) for name, secret in keys["retired"].items()}
+            return LakeKey(self._key, identity=base64.b64decode(keys["identity"]), retired=retired)
+        except (InvalidTag, ValueError, TypeError):
+            raise LakeError(
+                "the earlier keys of the lake do not open",
+                got="a failed authentication tag",
+                expected=f"keys sealed with key {self.key_id} for this lake",
+                next_move="restore wardlake.json from a backup that was made after the last rotation",
+            ) from None
+
+    def _envelope_cipher(self) -> AESGCM:
+        return AESGCM(_derive(self._key, b"wardlake keys v1"))
 
     def seal(self, payloads: Sequence[bytes | None], places: Iterable[bytes]) -> list[bytes | None]:
         """Seal each payload: 12-byte nonce, ciphertext, 16-byte tag. A tombstone (``None``) stays ``None``.
@@ -110,14 +162,26 @@ class LakeKey:
             for payload, at, i in zip(payloads, places, range(0, len(nonces), NONCE_BYTES), strict=True)
         ]
 
-    def unseal(self, sealed: Sequence[bytes | None], places: Iterable[bytes]) -> list[bytes | None]:
-        """Open what ``seal`` made. Raises ``LakeError`` when the key or the place is not the one it was sealed with."""
-        decrypt = self._cipher.decrypt
+    def unseal(
+        self, sealed: Sequence[bytes | None], places: Iterable[bytes], key_ids: Iterable[str] | None = None
+    ) -> list[bytes | None]:
+        """Open what ``seal`` made, each payload with the key that its row names (None: all with this one).
+
+        Raises ``LakeError`` when a key is not known here, or key or place is not the one it was sealed with.
+        """
+        ciphers, named = self._ciphers, repeat(self.key_id, len(sealed)) if key_ids is None else key_ids
         try:
             return [
-                None if item is None else decrypt(item[:NONCE_BYTES], item[NONCE_BYTES:], at)
-                for item, at in zip(sealed, places, strict=True)
+                None if item is None else ciphers[key_id].decrypt(item[:NONCE_BYTES], item[NONCE_BYTES:], at)
+                for item, at, key_id in zip(sealed, places, named, strict=True)
             ]
+        except KeyError as error:
+            raise LakeError(
+                "a payload is sealed with a key that this lake does not know",
+                got=f"key {error.args[0]}",
+                expected=f"one of {', '.join(sorted(self._ciphers))}",
+                next_move="restore the lake from one backup: its tables and wardlake.json belong together",
+            ) from None
         except (InvalidTag, ValueError):
             raise LakeError(
                 "a sealed payload does not open",
@@ -125,6 +189,18 @@ class LakeKey:
                 expected=f"payloads sealed with key {self.key_id}, each in its own row",
                 next_move="check WARDLAKE_KEY or the key file; if they are right, the table was tampered with",
             ) from None
+
+    def renew(
+        self, sealed: Sequence[bytes | None], places: Sequence[bytes], key_ids: Sequence[str]
+    ) -> list[bytes | None]:
+        """The payloads sealed with this key; those that are so already stay as they are. Raises as ``unseal``."""
+        old = [row for row, key_id in enumerate(key_ids) if key_id != self.key_id]
+        where = [places[row] for row in old]
+        opened = self.unseal([sealed[row] for row in old], where, [key_ids[row] for row in old])
+        renewed = list(sealed)
+        for row, payload in zip(old, self.seal(opened, where), strict=True):
+            renewed[row] = payload
+        return renewed
 
     def pseudonyms(self, values: Sequence[str]) -> list[str]:
         """HMAC-SHA-256 of each value with the lake's key, its first 32 hex characters."""
@@ -157,3 +233,11 @@ def places(topic_id: str, partitions: Iterable[int], offsets: Iterable[int]) -> 
 
 def _derive(key: bytes, purpose: bytes) -> bytes:
     return HKDF(algorithm=hashes.SHA256(), length=KEY_BYTES, salt=None, info=purpose).derive(key)
+
+
+def _key_id(key: bytes) -> str:
+    return _derive(key, b"wardlake key id v1").hex()[:16]
+
+
+def _text(secret: bytes) -> str:
+    return base64.b64encode(secret).decode()

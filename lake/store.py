@@ -11,10 +11,8 @@ the handle whose positions were read. delta-rs by itself does not refuse a repea
 """
 
 import contextlib
-import json
-import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Final
@@ -32,12 +30,12 @@ from deltalake import (
 )
 from filelock import FileLock, Timeout
 
+from lake import marker as marking
 from lake.errors import LakeError
+from lake.marker import MARKER, Marker
 from lake.sealing import LakeKey
 from lake.tables import LANDED, SILVER, TABLES, Table
 
-FORMAT: Final = 1
-MARKER: Final = "wardlake.json"
 LOCK: Final = ".landing.lock"
 LANDING_APP: Final = "wardlake:landing"
 """The Delta ``txn`` app id that numbers landings: one at a time in the whole lake, each with one more than the last."""
@@ -236,6 +234,19 @@ class Lake:
             raise LakeError("this needs the lake's key", next_move="set WARDLAKE_KEY or WARDLAKE_KEY_FILE")
         return self._key
 
+    def require_current_key(self) -> None:
+        """Raise ``LakeError`` where the key was rotated since the lake was opened with it. Under the landing lock.
+
+        A table that is being built beside the lake has no marker of its own: its lake is asked instead.
+        """
+        if self._key is not None and exists(self.root) and marking.read(self.root).key_id != self._key.key_id:
+            raise LakeError(
+                f"the key of the lake at {self.root} was rotated",
+                got=f"key {self._key.key_id}, which was its key when this began",
+                expected=f"key {marking.read(self.root).key_id}",
+                next_move="nothing is lost; start again with the new key",
+            )
+
     def store(self, table: Table) -> DeltaStore:
         """The store of one table."""
         return self.stores[table.name]
@@ -285,7 +296,8 @@ def create(root: Path, key: LakeKey, *, demo: bool = False) -> Lake:
             if not (root / MARKER).exists():
                 for table in TABLES:
                     DeltaStore(root, table).create()
-                _write_marker(root, key, demo=demo)
+                # Last and whole: a lake is one only when all its tables are there.
+                marking.write(root, Marker.of(key, demo=demo))
     return open_lake(root, key)
 
 
@@ -295,22 +307,17 @@ def open_lake(root: Path, key: LakeKey | None = None) -> Lake:
     Raises ``LakeError`` when there is no lake at ``root``, when a newer version made it, or when ``key`` is not
     the one it was made with.
     """
-    marker = _read_marker(root)
-    if marker.format > FORMAT:
-        raise LakeError(
-            f"the lake at {root} was made by a newer version of Wardlake",
-            got=f"lake format {marker.format}",
-            expected=f"{FORMAT} or older",
-            next_move="upgrade Wardlake",
-        )
-    if key is not None and key.key_id != marker.key_id:
+    marker = marking.read(root)
+    if key is None:
+        return Lake(root, None)
+    if key.key_id != marker.key_id:
         raise LakeError(
             f"this is not the key of the lake at {root}",
             got=f"key {key.key_id}",
             expected=f"key {marker.key_id}",
-            next_move="set WARDLAKE_KEY or WARDLAKE_KEY_FILE to the key the lake was made with",
+            next_move="set WARDLAKE_KEY or WARDLAKE_KEY_FILE to the lake's key, the new one if it was rotated",
         )
-    return Lake(root, key)
+    return Lake(root, marker.unlock(key))
 
 
 def exists(root: Path) -> bool:
@@ -320,54 +327,16 @@ def exists(root: Path) -> bool:
 
 def is_demo(root: Path) -> bool:
     """Whether the lake at ``root`` was made by a demo. Raises ``LakeError`` as ``open_lake`` does."""
-    return _read_marker(root).demo
+    return marking.read(root).demo
 
 
 def keep(root: Path) -> None:
     """Forget that a demo made the lake at ``root``: it holds other data now, and no demo may replace it."""
-    marker = json.loads((root / MARKER).read_text("utf-8"))
-    aside = root / f".{MARKER}"
-    aside.write_text(json.dumps(marker | {"demo": False}) + "\n")
-    aside.replace(root / MARKER)
-
-
-@dataclass(frozen=True)
-class _Marker:
-    format: int
-    key_id: str
-    demo: bool
-
-
-def _read_marker(root: Path) -> _Marker:
-    path = root / MARKER
-    if not root.exists() or (root.is_dir() and not any(root.iterdir())):
-        raise LakeError(
-            f"there is no lake at {root}",
-            got="nothing there",
-            expected=f"a folder with {MARKER}",
-            next_move="run 'wardlake stream' or 'wardlake demo' first, or set WARDLAKE_LAKE",
-        )
-    try:
-        marker = json.loads(path.read_text("utf-8"))
-        return _Marker(int(marker["format"]), str(marker["key_id"]), bool(marker.get("demo")))
-    except (OSError, ValueError, KeyError, TypeError):
-        raise LakeError(
-            f"{root} is not a lake",
-            got=f"no readable {MARKER}" if root.is_dir() else "a file",
-            expected=f"a folder with {MARKER}, or an empty or absent one to make a lake in",
-            next_move="set WARDLAKE_LAKE to another path",
-        ) from None
+    with FileLock(root / LOCK, thread_local=False, mode=0o600):
+        marking.write(root, replace(marking.read(root), demo=False))
 
 
 def _only_lock_inside(root: Path) -> bool:
     """A root that a first start left half-made: table folders and the lock, no marker yet."""
     ours = {LOCK, f".{MARKER}"} | {table.name.split("/")[0] for table in TABLES}
     return all(item.name in ours for item in root.iterdir())
-
-
-def _write_marker(root: Path, key: LakeKey, *, demo: bool) -> None:
-    """The marker comes last and whole: a lake is one only when all its tables are there."""
-    aside = root / f".{MARKER}"
-    marker = {"format": FORMAT, "key_id": key.key_id, "lake_id": uuid.uuid4().hex, "demo": demo}
-    aside.write_text(json.dumps(marker) + "\n")
-    aside.replace(root / MARKER)

@@ -5,6 +5,7 @@ Messages go through the stream's own steps and ``Landing``, as ``app.replay`` ta
 
 import contextlib
 import io
+import itertools
 import json
 import logging
 import sys
@@ -85,8 +86,8 @@ class Feeder:
     def _sealed(self, messages: list[Message]) -> pl.DataFrame:
         """The messages as Bronze would hold them."""
         partitions = [partition for partition, _ in messages]
-        following = {p: self._landing.expect(TOPIC_ID, p) + 1 for p in set(partitions)}
-        offsets = [following[p] + partitions[:i].count(p) for i, p in enumerate(partitions)]
+        following = {p: itertools.count(self._landing.expect(TOPIC_ID, p) + 1) for p in set(partitions)}
+        offsets = [next(following[p]) for p in partitions]
         sealed = self.lake.key.seal([payload for _, payload in messages], places(TOPIC_ID, partitions, offsets))
         return pl.DataFrame(
             {"kafka_partition": partitions, "kafka_offset": offsets, "payload": sealed},
@@ -94,6 +95,7 @@ class Feeder:
         ).with_columns(
             topic=pl.lit("t"),
             topic_id=pl.lit(TOPIC_ID),
+            key_id=pl.lit(self.lake.key.key_id),
             kafka_time=pl.lit(NOW).cast(UTC_TIME),
             ingested_at=pl.lit(NOW).cast(UTC_TIME),
         )

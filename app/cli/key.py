@@ -1,19 +1,22 @@
 """``wardlake key``: the lake's key."""
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
+from app import rotate as rotating
 from app import settings as configuration
-from app.cli.options import DataOption, KeyFileOption
+from app.cli.options import DataOption, KeyFileOption, LakeOption
 from app.cli.output import err
+from app.opening import open_with_key
+from app.rotate import Rotated
+from app.settings import Settings
 from lake.errors import UsageError
 from lake.sealing import LakeKey
+from lake.store import Lake
 
 key = typer.Typer(help="The lake's key.", no_args_is_help=True)
-
-
-@key.callback()
-def _group() -> None:
-    """Keep ``create`` a command of its own: Typer would make a lone one the group itself."""
 
 
 @key.command("create")
@@ -35,4 +38,62 @@ def create(
         )
     made = not settings.key_path.exists()
     found = LakeKey.create_file(settings.key_path) if made else LakeKey.from_file(settings.key_path)
-    err.print(f"key {found.key_id} {'made' if made else 'found'} in {settings.key_path}", markup=False, soft_wrap=True)
+    _say(f"key {found.key_id} {'made' if made else 'found'} in {settings.key_path}")
+
+
+@key.command("rotate")
+def rotate(
+    reseal: Annotated[bool, typer.Option("--reseal", help="Seal old rows with the new key too.")] = False,
+    new_key_file: Annotated[
+        Path | None, typer.Option("--new-key-file", help="Another file for the new key; made if absent.")
+    ] = None,
+    data: DataOption = None,
+    lake: LakeOption = None,
+    key_file: KeyFileOption = None,
+) -> None:
+    """Give the lake a new key: new rows are sealed with it, old ones stay readable, pseudonyms stay as they are.
+
+    The new key takes the key file's place; the old one is kept beside it under its id. Streams that run with the old
+    key end with exit code 2 and land nothing more: start them again.
+    """
+    settings = configuration.load(data=data, lake=lake, key_file=key_file)
+    named = new_key_file and new_key_file.expanduser().absolute()
+    done = rotating.rotate(settings, named)
+    _say(f"key {done.old} gave way to key {done.new}")
+    _say(_next(settings, named, done))
+    if reseal:
+        _reseal(done.lake)
+    else:
+        _say("rows that were sealed before are read with what the lake keeps; 'wardlake key reseal' seals them anew")
+
+
+@key.command("reseal")
+def reseal(
+    data: DataOption = None,
+    lake: LakeOption = None,
+    key_file: KeyFileOption = None,
+) -> None:
+    """Seal with the lake's key what an earlier one sealed, so that no earlier key is needed for it.
+
+    A day of messages at a time; a stream lands in between. Interrupted, the next run does what is left.
+    """
+    _reseal(open_with_key(configuration.load(data=data, lake=lake, key_file=key_file)))
+
+
+def _reseal(lake: Lake) -> None:
+    rows = rotating.reseal(lake, _say)
+    _say(f"{rows:,} rows sealed anew: all are sealed with key {lake.key.key_id}, the lake holds no earlier sealing key")
+    _say("the old files go with 'wardlake flow maintain', from an hour on")
+
+
+def _next(settings: Settings, named: Path | None, done: Rotated) -> str:
+    """What is left to do with the two keys."""
+    if done.kept is not None:
+        return f"the new key is in {settings.key_path}: back it up; the old one is kept in {done.kept}"
+    if named is None:
+        return "give the new key in WARDLAKE_KEY from now on, and unset WARDLAKE_NEW_KEY"
+    return f"the new key is in {named}: set WARDLAKE_KEY_FILE to it, and unset WARDLAKE_KEY"
+
+
+def _say(text: str) -> None:
+    err.print(text, markup=False, soft_wrap=True)

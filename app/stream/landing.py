@@ -111,7 +111,11 @@ class Landing:
         return landed
 
     def make_whole(self) -> None:
-        """Carry through what a crash cut short: a takeover, a landing. Call under the landing lock."""
+        """Carry through what a crash cut short: a takeover, a landing. Call under the landing lock.
+
+        Raises ``LakeError`` where the lake's key was rotated since it was opened.
+        """
+        self._lake.require_current_key()
         takeover.finish(self._lake)
         self._lake.refresh()
         self._index.sync()
@@ -238,14 +242,16 @@ def decided(lake: Lake, policy: Policy, rows: pl.DataFrame) -> list[MicroBatch]:
 
 
 def _opened(lake: Lake, rows: pl.DataFrame) -> MicroBatch:
-    topic, topic_id, sealed = rows["topic"][0], rows["topic_id"][0], rows["payload"]
+    topic, topic_id, sealed = rows["topic"][0], rows["topic_id"][0], rows["payload"].to_list()
+    where, key_ids = list(places(topic_id, rows["kafka_partition"], rows["kafka_offset"])), rows["key_id"].to_list()
     future: Future[pl.Series] = Future()
-    future.set_result(sealed)
+    # What is landed again names the key of today, so it is sealed with it.
+    future.set_result(pl.Series("payload", lake.key.renew(sealed, where, key_ids), dtype=pl.Binary))
     return MicroBatch(
         topic=topic,
         topic_id=topic_id,
         messages=rows.select("kafka_partition", "kafka_offset", "kafka_time", "ingested_at").with_row_index("row"),
-        payloads=lake.key.unseal(sealed.to_list(), places(topic_id, rows["kafka_partition"], rows["kafka_offset"])),
+        payloads=lake.key.unseal(sealed, where, key_ids),
         sealed=future,
     )
 

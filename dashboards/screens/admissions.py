@@ -9,6 +9,7 @@ from dashboards.admitted import Course, Split
 from dashboards.definitions import DEFINITIONS
 from dashboards.figures import Figure
 from dashboards.filters import Period, View
+from dashboards.literal import literal
 from lake.gold.totals import ALL
 
 GRAINS = {"Auto": "", "Daily": "day", "Weekly": "week", "Monthly": "month"}
@@ -36,7 +37,7 @@ def overview(view: View, course: Course) -> None:
     compared = admitted.comparison(view.period)
     alike, before = (admitted.total(period, view) for period in compared) if compared else ({}, {})
     st.caption(
-        f"{view.period} · {view.place} · "
+        f"{view.period} · {literal(view.place)} · "
         + (f"changes are {compared[0]} on {compared[1]}" if compared else "no data before it to compare with")
     )
     with style.tiles():
@@ -151,7 +152,7 @@ def by_place(view: View, grain: str, split: Split) -> None:
     """Facilities or departments beside each other: in all, and over time."""
     plural = {"facility": "facilities", "department": "departments"}[split]
     other = view.department if split == "facility" else view.facility
-    where = f"In {other}, all {plural}." if other != ALL else f"All {plural}."
+    where = f"In {literal(other)}, all {plural}." if other != ALL else f"All {plural}."
     left, right = st.columns([2, 3])
     with left:
         sums = admitted.totals(view.period, view, split)
@@ -204,7 +205,7 @@ def hours(view: View) -> None:
     )
     hidden = base.transform_filter("datum.some").mark_point(size=12, filled=True, color=style.QUIET, opacity=0.9)
     first, last = view.period.months
-    where = "all facilities" if view.facility == ALL else view.facility
+    where = "all facilities" if view.facility == ALL else literal(view.facility)
     note = f"By whole months, {filters.month_text(first)} to {filters.month_text(last)}, {where}, all departments."
     if drawn["some"].any():
         note += " A dot: some months of that hour are hidden, so it is at least the figure shown."

@@ -7,6 +7,7 @@ import streamlit as st
 from dashboards import diagnosed, filters, shapes, style
 from dashboards.definitions import DEFINITIONS
 from dashboards.filters import View
+from dashboards.literal import literal
 from lake.disclosure import SEVERITIES
 from lake.gold.totals import ALL
 
@@ -108,7 +109,7 @@ def treatments(view: View, code: str, label: str) -> None:
 def outcomes(view: View) -> None:
     """How visits ended, and how many died, in the scope of the filters."""
     st.subheader("Outcomes and mortality")
-    st.caption(f"By month of discharge, {view.place}.")
+    st.caption(f"By month of discharge, {literal(view.place)}.")
     left, right = st.columns(2)
     with left:
         rows = diagnosed.outcomes(view)

@@ -7,6 +7,7 @@ from dashboards import data, figures, filters, kpi_beds, kpi_charts, kpi_months,
 from dashboards.definitions import DEFINITIONS
 from dashboards.filters import Period, View
 from dashboards.kpi_months import Months
+from dashboards.literal import literal
 from lake.gold.totals import ALL
 
 BY = {"Total": "", "Facilities": "facility", "Departments": "department"}
@@ -40,8 +41,8 @@ def tiles(view: View, months: Months, span: Period) -> None:
         else "The data do not reach back far enough to compare with the period before."
     )
     st.caption(
-        f"{view.place[0].upper()}{view.place[1:]}. Occupancy: {view.period}. Length of stay and mortality: by "
-        f"finished month, {kpi_months.text(months.counted)}. {_followed(months)} {compared}"
+        f"{literal(view.place[0].upper() + view.place[1:])}. Occupancy: {view.period}. Length of stay and mortality: "
+        f"by finished month, {kpi_months.text(months.counted)}. {_followed(months)} {compared}"
     )
 
 
@@ -201,7 +202,8 @@ def doctors(view: View, months: Months) -> None:
     left_out = len(measured) - len(found)
     if view.facility != ALL:
         st.info(
-            f"Gold has no figures of a doctor by facility: the doctors below are those of all, not of {view.facility}."
+            "Gold has no figures of a doctor by facility: the doctors below are those of all, not of "
+            f"{literal(view.facility)}."
         )
     kpi_tables.table(
         "Performance by doctor",

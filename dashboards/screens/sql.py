@@ -9,6 +9,7 @@ from dashboards.sandbox import Answer
 from dashboards.settings import settings
 from lake import audit
 from lake.errors import UsageError
+from lake.spreadsheets import inert
 
 ACTION = "dashboard_sql"
 TEXT, RESULT = "sql_text", "_sql_result"
@@ -83,7 +84,7 @@ def result(found: Answer | str) -> None:
             name="sql",
             definition="What the query gave. An empty cell is NULL: a hidden figure, or none at all.",
         )
-        st.dataframe(found.rows, hide_index=True, key="sql_result", alt="Result of the query", placeholder="")
+        st.dataframe(inert(found.rows), hide_index=True, key="sql_result", alt="Result of the query", placeholder="")
         st.caption(f"{shown[0].upper()}{shown[1:]} · {found.seconds:.1f} s")
 
 

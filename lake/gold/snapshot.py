@@ -33,6 +33,7 @@ class Snapshot:
 def take(lake: Lake) -> Snapshot:
     """Catch up with the stream and note where it stands. Waits for a landing under way, not longer."""
     with lake.landing_lock():
+        lake.require_current_key()
         lake.refresh()
         silver, ingest = lake.store(SILVER), lake.store(INGEST)
         partitions = ingest.scan().select("topic_id", "kafka_partition").unique().collect().sort(pl.all())

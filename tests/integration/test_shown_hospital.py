@@ -43,7 +43,9 @@ def hidden(root: Path, query: str, figure: str) -> float:
 @pytest.mark.parametrize("facility", [f"facility = '{ALL}'", f"facility <> '{ALL}'"])
 def test_no_month_of_all_or_of_a_facility_is_hidden(root: Path, facility: str, figure: str) -> None:
     months = ", ".join(f"DATE '{month}'" for month in MONTHS)
-    query = f"FROM gold.admissions WHERE grain = 'month' AND department = '{ALL}' AND start IN ({months}) AND {facility}"
+    query = (
+        f"FROM gold.admissions WHERE grain = 'month' AND department = '{ALL}' AND start IN ({months}) AND {facility}"
+    )
     assert hidden(root, query, figure) == 0
 
 

@@ -20,7 +20,7 @@ MAY_IMPORT: Final = {
     "benchmarks": {"benchmarks", "app", "lake", "producer", "flows", "dashboards", "tests"},
     "tests": {"tests", "benchmarks", "app", "lake", "producer", "flows", "dashboards"},
 }
-"""Of the project's own packages and modules, by the innermost folder that has a row. Only tests and benchmarks import those."""
+"""Of the project's own packages and modules, by the innermost folder that has a row. Only those two import tests."""
 
 LAZILY: Final = {"app/cli": {"flows"}}
 """What is imported when it is called for, not when a command starts."""

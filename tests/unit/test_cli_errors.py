@@ -17,7 +17,7 @@ import pytest
 
 from app.opening import open_or_create
 from app.settings import load
-from lake.store import MARKER
+from lake.marker import MARKER
 from lake.tables import TABLES
 from tests.lakes import KEY_TEXT, Feeder, Ran, event, make_lake, rows, simulated, wardlake
 
@@ -151,7 +151,7 @@ def test_a_lake_made_by_a_newer_version(
     marker.write_text(json.dumps(json.loads(marker.read_text()) | {"format": 99}))
     text = line(wardlake(*command, "--lake", tmp_path / "lake"))
     assert text.endswith(
-        "made by a newer version of Wardlake; got lake format 99; expected 1 or older; upgrade Wardlake"
+        "made by a newer version of Wardlake; got lake format 99; expected 2 or older; upgrade Wardlake"
     )
 
 

@@ -24,7 +24,7 @@ SETTING_ROW: Final = re.compile(r"^\| `(\w+)` \| (.+?) \| (.+?) \| (.+?) \| (.+?
 TERM: Final = re.compile(r"^(?:[-*] |\| )?\*\*(?P<term>[^*]+)\*\*", re.MULTILINE)
 
 
-NO_FLAG: Final = ("key", "timezone", "staffed_beds", "heartbeat")
+NO_FLAG: Final = ("key", "new_key", "timezone", "staffed_beds", "heartbeat")
 
 
 def prose(page: Path) -> str:
@@ -65,6 +65,7 @@ def defaults(settings: Settings) -> dict[str, str]:
         "lake": f"$WARDLAKE_DATA/{settings.lake.relative_to(settings.data)}",
         "kafka": settings.bootstrap,
         "key": "none",
+        "new_key": "none",
         "heartbeat": "none",
         "key_file": f"$WARDLAKE_DATA/{settings.key_path.relative_to(settings.data)}",
         "dedup_key": ",".join(settings.dedup_key),

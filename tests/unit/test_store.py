@@ -14,10 +14,12 @@ import pytest
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError, DeltaError
 
+from lake import marker as marking
 from lake import store
 from lake.errors import LakeError
+from lake.marker import MARKER
 from lake.sealing import LakeKey
-from lake.store import MARKER, DeltaStore, Lake, app_id, create, exists, is_demo, open_lake
+from lake.store import DeltaStore, Lake, app_id, create, exists, is_demo, open_lake
 from lake.tables import AUDIT, INGEST, TABLES
 from tests.lakes import KEY, Feeder, make_lake, rows, simulated
 
@@ -112,7 +114,7 @@ def test_a_lake_that_was_half_made_is_completed(tmp_path: Path, monkeypatch: pyt
     with monkeypatch.context() as patch:
         patch.setattr(DeltaStore, "create", create_or_crash)
         if nth == len(TABLES):
-            patch.setattr(store, "_write_marker", crash)
+            patch.setattr(marking, "write", crash)
         with pytest.raises(_CrashError):
             create(tmp_path / "lake", KEY)
     assert not exists(tmp_path / "lake")
@@ -147,9 +149,9 @@ def test_there_is_no_lake_where_nothing_is(tmp_path: Path) -> None:
 
 
 def test_a_lake_of_a_newer_version_is_not_opened(lake: Lake) -> None:
-    marker(lake.root, format=store.FORMAT + 1)
+    marker(lake.root, format=marking.FORMAT + 1)
     for use in (create, open_lake):
-        with pytest.raises(LakeError, match=r"newer version.*got lake format 2; expected 1 or older; upgrade"):
+        with pytest.raises(LakeError, match=r"newer version.*got lake format 3; expected 2 or older; upgrade"):
             use(lake.root, KEY)
 
 

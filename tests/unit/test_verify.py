@@ -185,13 +185,21 @@ def test_visit_number_and_date_of_birth_are_identifiers_too(root: Path, field: s
         (SILVER, "event_type", "arrive"),
         (SILVER, "sex", "F"),
         (SILVER, "policy_fingerprint", "none"),
-        (BRONZE, "key_id", "none"),
-        (QUARANTINE, "key_id", "none"),
     ],
 )
 def test_a_contract_that_is_broken(root: Path, table: Table, column: str, value: str) -> None:
     change(root, table, text(column, value), where=pl.int_range(pl.len()) == 0)
     assert breaches(root) == {("contract", table.name)}
+
+
+@pytest.mark.parametrize("table", [BRONZE, QUARANTINE], ids=lambda table: table.name)
+@pytest.mark.parametrize(("key_id", "found"), [("none", {"contract", "payload opens"}), ("0" * 16, {"payload opens"})])
+def test_a_row_that_names_a_key_which_the_lake_does_not_know(
+    root: Path, table: Table, key_id: str, found: set[str]
+) -> None:
+    first = pl.col("payload").is_not_null() & (pl.col("payload").is_not_null().cum_sum() == 1)
+    change(root, table, text("key_id", key_id), where=first)
+    assert breaches(root) == {(check, table.name) for check in found}
 
 
 def test_an_event_in_the_wrong_partition(root: Path) -> None:

@@ -15,12 +15,14 @@ from itertools import count
 from typing import Any
 
 from app import replay as rebuilding
+from app import rotate as rotating
 from app.opening import open_or_create, open_with_key
 from app.settings import Settings
 from app.stream import run as streaming
 from app.stream.consumer import MicroBatchConsumer
 from app.stream.run import StreamApplication
 from lake import policy as policies
+from lake import reseal as resealing
 from lake import takeover
 from lake.store import DeltaStore
 
@@ -38,6 +40,12 @@ def point(name: str) -> tuple[Any, str, Callable[..., bool]]:
         "assign": (StreamApplication, "_on_assign"),
         "takeover": (takeover, "commit"),
         "taking": (takeover, "_take"),
+        "new key": (rotating, "_new_key"),
+        "old key kept": (rotating, "keep_old"),
+        "rotation": (rotating, "change"),
+        "key in place": (rotating, "take_up_new_key"),
+        "day resealed": (resealing, "_reseal_day"),
+        "keys forgotten": (resealing, "_forgotten"),
     }
     if name in named:
         return *named[name], lambda *_: True
@@ -96,6 +104,13 @@ def replay(settings: Settings, order: dict[str, Any]) -> None:
     say("replayed")
 
 
+def rotate(settings: Settings, order: dict[str, Any]) -> None:
+    lake = rotating.rotate(settings).lake if order["do"] == "rotate" else open_with_key(settings)
+    if order["reseal"]:
+        rotating.reseal(lake)
+    say("rotated")
+
+
 def die_with_parent() -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
@@ -106,4 +121,5 @@ if __name__ == "__main__":
     told = json.loads(sys.argv[1])
     if told["die"]:
         die_at(*told["die"])
-    {"stream": stream, "replay": replay, "quarantine": replay}[told["do"]](Settings(**told["settings"]), told)
+    work = {"stream": stream, "replay": replay, "quarantine": replay, "rotate": rotate, "reseal": rotate}
+    work[told["do"]](Settings(**told["settings"]), told)

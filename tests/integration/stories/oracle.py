@@ -166,11 +166,13 @@ def _booked(lake: Lake, topic_id: str | None) -> dict[str, Counter[int]]:
 
 def _payloads_are_whole(lake: Lake, messages: list[Produced], topic_id: str | None) -> None:
     value_at = {m.place: m.value for m in messages}
-    bronze = _rows(lake, BRONZE, topic_id).select("topic_id", "kafka_partition", "kafka_offset", "payload").collect()
+    columns = ("topic_id", "kafka_partition", "kafka_offset", "key_id", "payload")
+    bronze = _rows(lake, BRONZE, topic_id).select(columns).collect()
     changed = 0
     for (topic, partition), rows in bronze.partition_by("topic_id", "kafka_partition", as_dict=True).items():
         offsets = rows["kafka_offset"].to_list()
-        opened = lake.key.unseal(rows["payload"].to_list(), sealed_for(topic, [partition] * len(offsets), offsets))
+        where = sealed_for(topic, [partition] * len(offsets), offsets)
+        opened = lake.key.unseal(rows["payload"].to_list(), where, rows["key_id"])
         changed += sum(value_at[partition, o] != value for o, value in zip(offsets, opened, strict=True))
     assert changed == 0
 

@@ -128,6 +128,12 @@ class House:
     def replay(self, *, quarantine: bool = False, die: Any = None, slice_rows: int = 500) -> Child:
         return self._child("quarantine" if quarantine else "replay", {}, die, slice_rows=slice_rows)
 
+    def rotate(self, *, reseal: bool = False, die: Any = None) -> Child:
+        return self._child("rotate", {}, die, reseal=reseal)
+
+    def reseal(self, *, die: Any = None) -> Child:
+        return self._child("reseal", {}, die, reseal=True)
+
     def catch_up(self, group: str | None = None) -> Lake:
         """Run the stream until its lag is 0, and open the lake."""
         with self.stream(group=group) as child:

@@ -1,0 +1,81 @@
+"""A sender who puts HTML, Markdown and formulas into the fields of his messages, and a reader of the dashboards."""
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+import pytest
+from playwright.sync_api import Page
+
+from app.cli.dashboard import of
+from app.settings import load
+from lake import export
+from lake.gold import published, shown
+from tests.boards import build, few_visits
+from tests.e2e.test_dashboards import ADDRESSES, Watched
+from tests.lakes import make_lake
+from tests.prefects import chromium
+
+pytestmark = pytest.mark.slow
+
+IMAGE: Final = "![x](https://evil.example/p.png)"
+HOSTILE: Final = {
+    "facility": f"North {IMAGE} <img src=https://evil.example/q.png onerror=document.title='taken'>",
+    "department": "=HYPERLINK(1)<script>document.title='taken'</script>",
+    "diagnosis": f"<b>bold</b> [link](https://evil.example) {IMAGE} $x$ :red[loud]",
+    "treatment": "@SUM(1)<iframe src=https://evil.example></iframe>",
+    "doctor_id": "+1|cmd",
+}
+WITHIN: Final = "main img, main iframe, main script, main b, main a[href*=evil], [src*=evil]"
+"""What the fields would have made of themselves."""
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("hostile") / "lake"
+    messages = [json.dumps(json.loads(message) | HOSTILE).encode() for message in few_visits()]
+    build(make_lake(root, list(enumerate_partitions(messages))))
+    return root
+
+
+def enumerate_partitions(messages: list[bytes]) -> Iterator[tuple[int, bytes]]:
+    yield from ((number % 4, message) for number, message in enumerate(messages))
+
+
+@pytest.fixture(scope="module")
+def served(lake: Path) -> Iterator[tuple[Page, str]]:
+    with of(load(lake=lake), port=0) as server, chromium(1280, 2400) as page:
+        server.wait()
+        yield page, server.address
+
+
+@pytest.mark.parametrize("name", ADDRESSES)
+def test_a_page_shows_it_as_text_and_fetches_nothing(served: tuple[Page, str], name: str) -> None:
+    page, address = served
+    watched = Watched(page, address)
+    watched.open(ADDRESSES[name])
+    if name in {"admissions", "diagnoses", "kpis"}:
+        watched.choose("Facility", HOSTILE["facility"])
+        watched.choose("Department", HOSTILE["department"])
+        assert IMAGE in page.locator("body").inner_text().replace("\u2060", ""), "there is nothing to see"
+    if name == "diagnoses":
+        watched.choose("Diagnosis", f"{HOSTILE['diagnosis']} (J18.9)")
+    assert watched.troubles == []
+    assert page.locator(WITHIN).evaluate_all("found => found.map(one => one.outerHTML.slice(0, 200))") == []
+    assert page.title() != "taken"
+
+
+def test_an_export_has_no_formula_in_it(lake: Path) -> None:
+    found = published.last(lake)
+    assert found is not None
+    tables = export.read(shown.path_of(lake, found.build_id))
+    made = export.write(lake.parent / "export", found, tables, found.built_at, lambda _: None)
+    cells = [cell for one in made for row in csv.reader(one.csv.read_text().splitlines()) for cell in row]
+    assert "'" + HOSTILE["department"] in cells
+    assert "'" + HOSTILE["treatment"] in cells
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "@"))]
+    parquet = pl.read_parquet(next(one.parquet for one in made if one.table == "admissions"))
+    assert set(parquet["department"]) == {HOSTILE["department"]}, "Parquet holds the text as it is"

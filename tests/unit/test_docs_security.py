@@ -1,0 +1,31 @@
+"""``docs/security.md`` names a test for each control, and each of these is there."""
+
+import re
+from pathlib import Path
+from typing import Final
+
+from app.settings import Settings
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+PAGE: Final = (ROOT / "docs" / "security.md").read_text("utf-8")
+
+
+def controls() -> dict[str, list[str]]:
+    """Control → the tests that its row names."""
+    table = PAGE.split("## Controls, and how each is tested")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (.+?) \| (.+?) \|$", table, re.MULTILINE)
+    return {control: re.findall(r"`(tests/[^`]+)`", tests) for control, tests in rows if control != "Control"}
+
+
+def test_every_control_names_tests_that_exist_and_test_something() -> None:
+    found = controls()
+    assert len(found) > 15
+    assert [control for control, tests in found.items() if not tests] == []
+    named = {name for tests in found.values() for name in tests}
+    assert sorted(name for name in named if not (ROOT / name).is_file()) == []
+    assert [name for name in sorted(named) if "\ndef test_" not in (ROOT / name).read_text("utf-8")] == []
+
+
+def test_what_the_page_says_of_limits_is_still_so() -> None:
+    assert "**Kafka without TLS.**" in PAGE
+    assert not [name for name in Settings.model_fields if re.search("tls|ssl|sasl|certificate", name)]
