@@ -40,7 +40,7 @@ def main() -> None:
     """Run the benchmarks named on the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("which", nargs="*", help=f"{', '.join(BENCHMARKS)}; all if none is named")
-    parser.add_argument("--events", type=int, help="memory takes up to 10, gold and dashboard 20 times it; scale goes up to it")
+    parser.add_argument("--events", type=int, help="memory takes 10, gold and dashboard 20 times it; scale ends with it")
     parser.add_argument("--batches", type=int, default=20_000, help="of history; compaction takes a quarter")
     parser.add_argument("--repeat", type=int, default=3, help="runs of ingest whose median counts")
     parser.add_argument("--out", type=Path, default=Path("data/benchmarks"), help="where the JSON goes")
