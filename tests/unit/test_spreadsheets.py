@@ -78,4 +78,4 @@ def test_no_cell_begins_with_a_sign_and_the_text_is_still_there(texts: list[str 
 def test_no_sign_of_markdown_is_left_unescaped(text: str) -> None:
     escaped = literal(text)
     assert escaped.replace("\\", "").replace("\u2060", "") == text.replace("\n", " ")
-    assert all(escaped[at - 1] == "\\" for at, letter in enumerate(escaped) if letter in "![]()<>:$#*_`~")
+    assert all(escaped[at - 1] == "\\" for at, letter in enumerate(escaped) if letter in "![]<>$#*_`~")
