@@ -11,6 +11,7 @@ UV := .uv/bin/uv
 UV_READY := .uv/ready
 BIN := .venv/bin
 READY := .venv/ready
+SPARK := .spark/ready
 
 CACHES := .pytest_cache .mypy_cache .ruff_cache .hypothesis
 COMPILE := pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
@@ -25,10 +26,10 @@ export UV_COMPILE_BYTECODE UV_SYSTEM_CERTS UV_PYTHON_DOWNLOADS
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all check bench soak screenshots lock clean clean-data
+.PHONY: help demo test test-all check bench bench-spark soak audit screenshots lock clean clean-data
 
 help: ## this list
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 	@echo '  ARGS="…" is passed on by demo, test, test-all, bench and lock, as in: make demo ARGS="--once"'
 
 demo: $(READY) ## broker, simulated hospital, stream, Gold, Prefect and its UI, until Ctrl-C
@@ -56,8 +57,15 @@ check: $(READY) ## format, lint, types, architecture, docs; reports all failures
 bench: $(READY) ## measure throughput, latency and memory
 	$(BIN)/python -m benchmarks $(ARGS)
 
+# Spark has an environment of its own: nothing of it is in the product's.
+bench-spark: $(READY) $(SPARK) ## the same work by Spark, side by side; needs Java 17 or newer and Maven Central
+	$(BIN)/python -m benchmarks spark-ingest spark-gold $(ARGS)
+
 soak: $(READY) ## everything at work and broken on purpose, for MINUTES=60; exit 1 where a message is lost or twice
 	$(BIN)/python -m tests.soak --minutes $(MINUTES) $(ARGS)
+
+audit: $(READY) ## known holes in what the product runs on (asks PyPI)
+	$(BIN)/pip-audit --strict --require-hashes --disable-pip -r requirements-run.lock
 
 screenshots: $(READY) ## pictures of dashboards and Prefect's UI for the docs (needs /usr/bin/chromium)
 	$(BIN)/python -m tests.e2e.screenshots
@@ -81,6 +89,14 @@ $(READY): requirements.lock pyproject.toml $(UV_READY)
 		|| $(UV) venv --quiet --clear --python .uv/bin/python .venv
 	$(UV) pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(SPARK): benchmarks/spark/requirements.lock benchmarks/spark/session.py $(UV_READY)
+	@command -v java >/dev/null || { echo "make: Java is missing; expected Java 17 or newer; install it, or leave" \
+		"this comparison out: nothing else needs it" >&2; exit 2; }
+	@.spark/venv/bin/python -c '' 2>/dev/null || $(UV) venv --quiet --clear --python .uv/bin/python .spark/venv
+	$(UV) pip sync --quiet --require-hashes --python .spark/venv/bin/python benchmarks/spark/requirements.lock
+	.spark/venv/bin/python -m benchmarks.spark.session
 	@touch $@
 
 # Where the system's Python has pip but no ensurepip (Debian without python3-venv), its pip serves.

@@ -12,6 +12,7 @@ from dashboards.definitions import DEFINITIONS, Definition
 from dashboards.figures import HIDDEN, NOTHING, Figure, number
 from dashboards.kpi_months import FEW
 from lake.disclosure import MARK
+from lake.spreadsheets import inert
 
 Measured = Sequence[tuple[Mapping[str, Any], Mapping[str, Figure]]]
 """Per row: its names (column → text), and its figures by KPI."""
@@ -55,7 +56,7 @@ def _column(kpi: str) -> Any:
 def _floors(rows: Measured, kpis: Sequence[str]) -> pl.DataFrame:
     """What is known of each figure; null where nothing is."""
     found = [{**names, **{kpi: figures[kpi].value for kpi in kpis}, CARE: care(figures)} for names, figures in rows]
-    return pl.DataFrame(found, schema_overrides=dict.fromkeys(kpis, pl.Float64), infer_schema_length=None)
+    return inert(pl.DataFrame(found, schema_overrides=dict.fromkeys(kpis, pl.Float64), infer_schema_length=None))
 
 
 def _written(styled: Any, kpi: str, figures: Sequence[Figure]) -> Any:

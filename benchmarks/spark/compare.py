@@ -1,0 +1,106 @@
+"""Is it the same work? Spark's Bronze, Silver and quarantine held against Wardlake's, message by message.
+
+``python -m benchmarks.spark.compare [EVENTS]``, in the project's own environment. Exits 1 where something differs.
+
+The built-in broker names the beginning of a partition's last batch as its end, and Spark believes it: what lies above
+the last message that Spark took in is left out on both sides.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from app import settings as configuration
+from app.broker import EmbeddedBroker
+from app.stream.run import run_stream
+from benchmarks.measure import publish
+from benchmarks.result import Result
+from benchmarks.spark import contender
+from lake import policy, store
+from lake.sealing import LakeKey, places
+from lake.tables import BRONZE, QUARANTINE, SILVER, Table
+
+_EVENTS: Final = 50_000
+_PLACE: Final = ("kafka_partition", "kafka_offset")
+_OWN: Final = {
+    "topic_id": "Spark does not tell a topic's id",
+    "content_hash": "another hash function",
+    "ingested_at": "each has its own clock",
+}
+"""Columns that are not compared, and why."""
+
+
+def run(events: int) -> Result:
+    """Land ``events`` simulated events with both and compare what they made of them."""
+    with tempfile.TemporaryDirectory() as scratch, EmbeddedBroker() as broker:
+        publish(broker.bootstrap, events)
+        ours, theirs = Path(scratch) / "ours", Path(scratch) / "theirs"
+        settings = configuration.load(kafka=broker.bootstrap, data=str(ours))
+        lake = store.create(settings.lake, LakeKey(contender.KEY))
+        run_stream(settings, lake, policy.load("display"), until_caught_up=True)
+        theirs.mkdir()
+        contender.ingest(broker.bootstrap, events, theirs)
+        return _compared(settings.lake, theirs / "lake")
+
+
+def _compared(ours: Path, theirs: Path) -> Result:
+    taken = _rows(theirs, BRONZE).group_by("kafka_partition").agg(last=pl.col("kafka_offset").max())
+    pairs = {table: (_until(_rows(ours, table), taken), _rows(theirs, table)) for table in (BRONZE, QUARANTINE, SILVER)}
+    rows: list[list[str | int]] = [
+        [table.name, mine.height, other.height, _missing(mine, other) + _missing(other, mine)]
+        for table, (mine, other) in pairs.items()
+    ]
+    rows.append(["payloads", *_payloads(*pairs[BRONZE])])
+    rows.append(["reasons", *_values(*pairs[QUARANTINE], pl.col("reasons").list.unique().list.sort())])
+    columns = [name for name in SILVER.polars_schema if name not in (*_PLACE, *_OWN)]
+    rows += [[name, *_values(*pairs[SILVER], pl.col(name))] for name in columns]
+    notes = [f"Not compared: {name} ({why})." for name, why in _OWN.items()]
+    return Result(
+        "same_work", "Wardlake's tables and Spark's", ["", "Wardlake", "Spark", "different"], rows, notes=notes
+    )
+
+
+def _rows(root: Path, table: Table) -> pl.DataFrame:
+    return pl.read_delta(str(root / table.name))
+
+
+def _until(rows: pl.DataFrame, taken: pl.DataFrame) -> pl.DataFrame:
+    """The rows up to the last message that was taken in of each partition."""
+    return rows.join(taken, on="kafka_partition").filter(pl.col("kafka_offset") <= pl.col("last")).drop("last")
+
+
+def _missing(rows: pl.DataFrame, among: pl.DataFrame) -> int:
+    return rows.join(among, on=_PLACE, how="anti").height
+
+
+def _values(ours: pl.DataFrame, theirs: pl.DataFrame, value: pl.Expr) -> list[int]:
+    """Values that are not null on each side, and places that both have and where they differ."""
+    both = ours.select(*_PLACE, ours=value).join(theirs.select(*_PLACE, theirs=value), on=_PLACE)
+    differ = both.select((~pl.col("ours").eq_missing(pl.col("theirs"))).sum()).item()
+    return [both["ours"].count(), both["theirs"].count(), differ]
+
+
+def _payloads(ours: pl.DataFrame, theirs: pl.DataFrame) -> list[int]:
+    """As ``_values``, of the payloads opened with the lake's key."""
+    return _values(_opened(ours), _opened(theirs), pl.col("opened"))
+
+
+def _opened(rows: pl.DataFrame) -> pl.DataFrame:
+    at = places(rows["topic_id"][0], rows["kafka_partition"], rows["kafka_offset"])
+    opened = LakeKey(contender.KEY).unseal(rows["payload"].to_list(), at)
+    return rows.with_columns(opened=pl.Series(opened, dtype=pl.Binary))
+
+
+def main() -> None:
+    """Print the comparison."""
+    result = run(int(sys.argv[1]) if len(sys.argv) > 1 else _EVENTS)
+    result.print()
+    if any(row[-1] for row in result.rows):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
