@@ -142,7 +142,9 @@ def test_what_cannot_be_written_is_one_line(lake: Lake, monkeypatch: pytest.Monk
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(DeltaStore, "compact", full)
-    with pytest.raises(LakeError, match=r"^maintenance stopped; got a full disk; expected .*; nothing is lost; free space"):
+    with pytest.raises(
+        LakeError, match=r"^maintenance stopped; got a full disk; expected .*; nothing is lost; free space"
+    ):
         maintain(settings_of(lake))
 
 
