@@ -50,8 +50,10 @@ def _view(spark: SparkSession, name: str) -> DataFrame:
 
 
 def _kept(spark: SparkSession, name: str) -> DataFrame:
-    """``_view``, worked out once for all who read it."""
-    return _view(spark, name).persist(StorageLevel.MEMORY_AND_DISK)
+    """``_view``, worked out now and once for all who read it."""
+    rows = _view(spark, name).persist(StorageLevel.MEMORY_AND_DISK)
+    rows.count()
+    return rows
 
 
 def _write(rows: DataFrame, path: Path, partition: str) -> None:
