@@ -76,7 +76,7 @@ lock: $(UV_READY) ## pin every dependency again (ARGS=--upgrade for newer versio
 	printf '%s\n' "uv==$(UV_VERSION)" hatchling | $(UV) $(COMPILE) - -o requirements-uv.lock
 
 clean: ## remove the environments and caches; data/ stays
-	rm -rf .venv .uv dist $(CACHES)
+	rm -rf .venv .uv .spark dist $(CACHES)
 	find . \( -path ./data -o -path ./.git \) -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
 	@echo "data/ was left alone; 'make clean-data' removes it"
 
