@@ -30,7 +30,7 @@ export UV_COMPILE_BYTECODE UV_SYSTEM_CERTS UV_PYTHON_DOWNLOADS
 
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
-	@echo '  ARGS="…" is passed on by demo, test, test-all, bench and lock, as in: make demo ARGS="--once"'
+	@echo '  ARGS="…" is passed on by demo, test, test-all, bench, bench-spark, soak and lock, as in: make demo ARGS="--once"'
 
 demo: $(READY) ## broker, simulated hospital, stream, Gold, Prefect and its UI, until Ctrl-C
 	@$(BIN)/wardlake demo $(ARGS)
@@ -58,8 +58,8 @@ bench: $(READY) ## measure throughput, latency and memory
 	$(BIN)/python -m benchmarks $(ARGS)
 
 # Spark has an environment of its own: nothing of it is in the product's.
-bench-spark: $(READY) $(SPARK) ## the same work by Spark, side by side; needs Java 17 or newer and Maven Central
-	$(BIN)/python -m benchmarks spark-ingest spark-gold $(ARGS)
+bench-spark: $(READY) $(SPARK) ## the same work by Spark, side by side; needs Java 17 or newer, Maven
+	$(BIN)/python -m benchmarks spark-ingest spark-gold spark-footprint $(ARGS)
 
 soak: $(READY) ## everything at work and broken on purpose, for MINUTES=60; exit 1 where a message is lost or twice
 	$(BIN)/python -m tests.soak --minutes $(MINUTES) $(ARGS)

@@ -40,6 +40,7 @@ BENCHMARKS: Final[dict[str, Callable[[argparse.Namespace], Result]]] = {
 OPT_IN: Final[dict[str, Callable[[argparse.Namespace], Result]]] = {
     "spark-ingest": lambda asked: versus_spark.ingest(asked.events or 2_000_000, asked.repeat),
     "spark-gold": lambda asked: versus_spark.gold(asked.events or 1_000_000),
+    "spark-footprint": lambda _: versus_spark.footprint(),
 }
 """What needs more than the project's own environment: run only when it is named."""
 
@@ -47,9 +48,7 @@ OPT_IN: Final[dict[str, Callable[[argparse.Namespace], Result]]] = {
 def main() -> None:
     """Run the benchmarks named on the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument(
-        "which", nargs="*", help=f"{', '.join(BENCHMARKS | OPT_IN)}; if none is named, all but the last two"
-    )
+    parser.add_argument("which", nargs="*", help=f"{', '.join(BENCHMARKS | OPT_IN)}; if none is named, all but Spark's")
     parser.add_argument("--events", type=int, help="memory takes 10, gold and dashboard 20 times it, scale up to it")
     parser.add_argument("--batches", type=int, default=20_000, help="of history; compaction takes a quarter")
     parser.add_argument("--repeat", type=int, default=3, help="runs of ingest whose median counts")

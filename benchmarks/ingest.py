@@ -1,12 +1,14 @@
 """Kafka to landed Silver: Wardlake, stock per-message Quix, and the limit, over the same events in one run."""
 
 from collections.abc import Callable
+from typing import Final
 
 from app.broker import EmbeddedBroker
 from benchmarks.measure import Figures, in_a_process, medians, publish
 from benchmarks.result import Chart, Ratio, Result, console
 
-_CONTENDERS = {
+COLUMNS: Final = ("contender", "events/s", "CPU s per million events", "peak RSS MB", "MB on disk")
+_CONTENDERS: Final = {
     "limit (consume + one append)": "benchmarks.limit",
     "wardlake": "benchmarks.wardlake",
     "stock Quix, per message": "benchmarks.stock",
@@ -27,7 +29,7 @@ def run(events: int, repeat: int) -> Result:
     return Result(
         "ingest",
         f"Ingest of {events:,} events, medians of {repeat}",
-        ["contender", "events/s", "CPU s per million events", "peak RSS MB", "MB on disk"],
+        COLUMNS,
         [row(name, figures) for name, figures in found.items()],
         [
             Ratio.at_least("wardlake / stock Quix, events/s", rate(ours) / rate(stock), 5),
@@ -44,5 +46,5 @@ def rate(figures: Figures) -> float:
 
 
 def row(name: str, figures: Figures) -> list[str | float | int | None]:
-    """A contender's row of the table."""
+    """A contender's row under ``COLUMNS``."""
     return [name, rate(figures), figures["cpu_us"], figures["rss_mb"], figures["bytes_on_disk"] / 1e6]

@@ -20,12 +20,12 @@ def write(result: Result, folder: Path) -> None:
 def publish(result: Result, docs: Path = DOCS) -> None:
     """Put the result where the docs show it: ``benchmarks/NAME.json``, ``NAME.png``, and its table in the page.
 
-    Raises ``LookupError`` where the page has no place for it.
+    The first time, the table comes at the page's end.
     """
     page = docs / PAGE.name
     text = page.read_text("utf-8")
     if not place(result.name).search(text):
-        raise LookupError(f"{page.name} has no place for {result.name}")
+        text = f"{text.rstrip()}\n\n<!-- result: {result.name} -->\n<!-- end -->\n"
     write(result, docs / RESULTS.name)
     result.draw(docs / RESULTS.name / f"{result.name}.png")
     page.write_text(filled(text, result), "utf-8")

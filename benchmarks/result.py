@@ -1,6 +1,7 @@
 """What a benchmark found: a table, ratios with their aims, and where and how it was measured."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,10 +17,10 @@ console: Final = Console()
 
 @dataclass(frozen=True)
 class Ratio:
-    """One figure that there is an aim for. ``met`` is null where the aim is not judged by this run."""
+    """One figure that there is an aim for: ``value`` null where it has no end, ``met`` null where it is not judged."""
 
     name: str
-    value: float
+    value: float | None
     aim: str
     met: bool | None = None
 
@@ -31,7 +32,7 @@ class Ratio:
     @classmethod
     def at_most(cls, name: str, value: float, aim: float) -> "Ratio":
         """A ratio that is to be ``aim`` or less."""
-        return cls(name, value, f"≤ {aim:g}", value <= aim)
+        return cls(name, value if math.isfinite(value) else None, f"≤ {aim:g}", value <= aim)
 
 
 @dataclass(frozen=True)

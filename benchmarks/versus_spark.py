@@ -8,10 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from app.broker import EmbeddedBroker
-from benchmarks.ingest import rate, row
-from benchmarks.measure import Figures, in_a_process, medians, publish
+from benchmarks.ingest import COLUMNS, rate, row
+from benchmarks.measure import TOPIC, Figures, in_a_process, medians, publish
 from benchmarks.result import Chart, Ratio, Result, console
 from benchmarks.spark import compare, compare_gold, contender
+from producer.publisher import ensure_topic
 
 _COMPARED = 50_000
 _TIMES = (1, 5, 20)
@@ -34,7 +35,7 @@ def ingest(events: int, repeat: int) -> Result:
     return Result(
         "spark-ingest",
         f"Ingest of {events:,} events beside Spark, medians of {repeat}",
-        ["contender", "events/s", "CPU s per million events", "peak RSS MB", "MB on disk"],
+        COLUMNS,
         [row(name, figures) for name, figures in found.items()],
         [
             Ratio.at_least("wardlake / Spark, events/s", rate(ours) / rate(spark), 5),
@@ -71,6 +72,24 @@ def gold(events: int) -> Result:
             "Starting Spark does not count. Wardlake also keeps compliance, the build's books and the DuckDB file.",
         ],
         chart=Chart("line", "events", "Spark / wardlake"),
+    )
+
+
+def footprint() -> Result:
+    """Start and memory of the JVM's part of such a stack while idle. Raises ``UsageError`` where Spark is missing."""
+    with EmbeddedBroker() as broker:
+        ensure_topic(broker.bootstrap, TOPIC)
+        spark = contender.idle(broker.bootstrap)
+    kafka = in_a_process("benchmarks.spark.kafka_footprint")
+    return Result(
+        "spark-footprint",
+        "The JVM stack, idle",
+        ["", "until it answers s", "RSS MB"],
+        [
+            [name, figures["start_seconds"], figures["rss_mb"]]
+            for name, figures in (("Spark, one stream", spark), ("Apache Kafka, one broker", kafka))
+        ],
+        notes=["Airflow and a BI server would come on top; they are not measured."],
     )
 
 

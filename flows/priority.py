@@ -10,8 +10,7 @@ NICENESS: Final = 10
 def give_way() -> None:
     """Lower this process's priority, and so that of its children, as ``nice`` does; nothing where it is lower already.
 
-    On two cores with a Gold build always under way, batches otherwise wait for a core: see docs/benchmarks.md. No
-    effect on Windows.
+    Where cores are few, the stream's batches would otherwise wait for one while Gold is built. No effect on Windows.
     """
     with suppress(AttributeError, OSError):
         if os.getpriority(os.PRIO_PROCESS, 0) < NICENESS:

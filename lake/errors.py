@@ -1,6 +1,10 @@
 """The project's errors: what is wrong, what was got, what was expected, the next move."""
 
 import errno
+from typing import Final
+
+FULL_DISK: Final = "a full disk"
+"""What ``kind_of`` calls it."""
 
 
 class WardlakeError(Exception):
@@ -47,7 +51,7 @@ class StepError(WardlakeError):
     """
 
 
-def kind_of(error: Exception) -> str:
+def kind_of(error: BaseException) -> str:
     """What may be said of a library's error without its text, which can quote values: its kind, or *a full disk*."""
     full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error)
-    return "a full disk" if full else type(error).__name__
+    return FULL_DISK if full else type(error).__name__

@@ -10,10 +10,8 @@ from typing import Final, TypeVar
 import polars as pl
 
 from app.steps.mask import Masked
-from lake.errors import StepError, WardlakeError, kind_of
+from lake.errors import FULL_DISK, StepError, WardlakeError, kind_of
 
-FULL_DISK: Final = "a full disk"
-"""What ``kind_of`` calls it."""
 _MEND_DISK: Final = "free space, then start again"
 _REPORT: Final = "start again, and report it if it happens again"
 
@@ -86,6 +84,7 @@ def without_values_in_errors(step: str, batch: MicroBatch, work: Callable[[], Do
 
 def _kind(error: BaseException) -> str:
     """What may be said of an error without its text: its kind, that of an error of the system with its reason."""
-    kind = kind_of(error) if isinstance(error, Exception) else type(error).__name__
-    reason = f" ({os.strerror(error.errno)})" if isinstance(error, OSError) and error.errno else ""
-    return kind if kind == FULL_DISK else kind + reason
+    kind = kind_of(error)
+    if kind != FULL_DISK and isinstance(error, OSError) and error.errno:
+        return f"{kind} ({os.strerror(error.errno)})"
+    return kind

@@ -262,8 +262,8 @@ class MicroBatchConsumer(InternalConsumer):
         elif time.monotonic() - self._waiting_since >= _WAIT_SECONDS:
             self._waiting_since = math.inf
             logger.warning(
-                "no partition was assigned for %d s: other streams of the group hold them all, or the group hangs (the "
-                "built-in broker's may, once two streams left it together); another --group starts where the lake is",
+                "no partition was assigned for %d s: other streams of the group hold them all; where there are none, "
+                "the group hangs, as the built-in broker's may once two streams left it together: take another --group",
                 _WAIT_SECONDS,
             )
 

@@ -34,6 +34,12 @@ def ingested(bootstrap: str, events: int) -> Figures:
         return ingest(bootstrap, events, Path(work))
 
 
+def idle(bootstrap: str) -> Figures:
+    """A stream on an empty topic: how soon it runs, what it takes. Raises ``UsageError`` where Spark is not there."""
+    with tempfile.TemporaryDirectory() as work:
+        return _run("idle", "--bootstrap", bootstrap, "--topic", TOPIC, "--work", work)
+
+
 def require() -> None:
     """Raise ``UsageError`` where Java or Spark's environment is missing."""
     for what, found, move in (

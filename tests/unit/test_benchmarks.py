@@ -1,6 +1,7 @@
 """Benchmarks: contenders do the same work, and a result is the same on screen, as JSON and in the docs."""
 
 import json
+import math
 from pathlib import Path
 from typing import Final
 
@@ -86,10 +87,16 @@ def test_a_recorded_result_stands_in_the_docs_with_its_chart(tmp_path: Path) -> 
     assert (tmp_path / RESULTS.name / "small.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_result_without_a_place_in_the_docs_is_refused(tmp_path: Path) -> None:
+def test_the_first_result_of_a_name_comes_at_the_end_of_the_page(tmp_path: Path) -> None:
     (tmp_path / PAGE.name).write_text("# B\n")
-    with pytest.raises(LookupError, match="no place for small"):
-        publish(RESULT, tmp_path)
+    publish(RESULT, tmp_path)
+    text = (tmp_path / PAGE.name).read_text("utf-8")
+    assert text == f"# B\n\n<!-- result: small -->\n{RESULT.markdown()}<!-- end -->\n"
+
+
+def test_what_has_no_end_is_a_missed_aim_without_a_figure() -> None:
+    ratio = Ratio.at_most("p99 of a rate that was not sustained", math.inf, 2)
+    assert (ratio.value, ratio.met) == (None, False)
 
 
 def test_every_table_of_the_docs_is_of_a_recorded_run_and_every_recorded_run_is_shown() -> None:

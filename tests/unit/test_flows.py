@@ -32,6 +32,18 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
 
 
+def test_a_run_gives_way_to_the_stream() -> None:
+    """In a process of its own: who lowered its priority may not raise it again."""
+    script = (
+        "import os; from unittest import mock; from app.settings import load; from flows import running\n"
+        "def carry_out(*_, **__): print(os.getpriority(os.PRIO_PROCESS, 0))\n"
+        "with mock.patch.object(running, 'carry_out', carry_out):\n"
+        "    for _ in range(2): running.run_now('gold', load(), print, print)"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == [str(max(os.getpriority(os.PRIO_PROCESS, 0), 10))] * 2
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """Where the settings expect the lake."""
