@@ -27,8 +27,6 @@ _CONSUMER_CONFIG = {
     # A group join takes up to half of it with the embedded broker.
     "session.timeout.ms": 6000,
     "heartbeat.interval.ms": 1500,
-    # How soon a topic is seen that was away when its broker came back; 5 minutes by default.
-    "topic.metadata.refresh.interval.ms": 5000,
     # One batch ahead, not the default 64 MiB per partition: memory stays bounded.
     "queued.max.messages.kbytes": 16 * 1024,
     "fetch.queue.backoff.ms": 5,
