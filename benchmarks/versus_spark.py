@@ -84,9 +84,9 @@ def footprint() -> Result:
     return Result(
         "spark-footprint",
         "The JVM stack, idle",
-        ["", "until it answers s", "RSS MB"],
+        ["", "until it answers s", "resident MB after a while"],
         [
-            [name, figures["start_seconds"], figures["rss_mb"]]
+            [name, figures["start_seconds"], figures["resident_mb"]]
             for name, figures in (("Spark, one stream", spark), ("Apache Kafka, one broker", kafka))
         ],
         notes=["Airflow and a BI server would come on top; they are not measured."],

@@ -30,7 +30,7 @@ def main() -> None:
         time.sleep(0.1)
     ready = time.perf_counter()
     time.sleep(asked.seconds)
-    write(asked.out, {"start_seconds": ready - started, "rss_mb": resident_mb()})
+    write(asked.out, {"start_seconds": ready - started, "resident_mb": resident_mb()})
     query.stop()
     spark.stop()
 

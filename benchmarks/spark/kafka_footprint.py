@@ -27,7 +27,7 @@ _READY_SECONDS: Final = 120.0
 
 
 def run(idle_seconds: float = 20) -> Figures:
-    """Start a broker, let it idle: ``start_seconds``, ``rss_mb``. Raises ``SystemExit`` where it does not start."""
+    """Start a broker, let it idle: ``start_seconds``, ``resident_mb``. Raises ``SystemExit`` where it does not start."""
     _fetch()
     with tempfile.TemporaryDirectory() as scratch:
         port, properties = _configured(Path(scratch))
@@ -37,7 +37,7 @@ def run(idle_seconds: float = 20) -> Figures:
             _wait(broker, port)
             ready = time.perf_counter() - started
             time.sleep(idle_seconds)
-            return {"start_seconds": ready, "rss_mb": tree_mb(broker.pid)}
+            return {"start_seconds": ready, "resident_mb": tree_mb(broker.pid)}
         finally:
             broker.kill()
             broker.wait()
