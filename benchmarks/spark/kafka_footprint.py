@@ -27,7 +27,7 @@ _READY_SECONDS: Final = 120.0
 
 
 def run(idle_seconds: float = 20) -> Figures:
-    """Start a broker, let it idle: ``start_seconds``, ``resident_mb``. Raises ``SystemExit`` where it does not start."""
+    """Start a broker, let it idle: ``start_seconds``, ``resident_mb``. Raises ``SystemExit`` if it does not start."""
     _fetch()
     with tempfile.TemporaryDirectory() as scratch:
         port, properties = _configured(Path(scratch))
