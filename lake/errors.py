@@ -39,6 +39,10 @@ class BrokerError(WardlakeError):
     """The Kafka broker cannot be reached or refused."""
 
 
+class TopicRecreatedError(BrokerError):
+    """The topic was deleted and made again: a client of the old one is to be started anew."""
+
+
 class StreamPositionError(WardlakeError):
     """The lake's position and the topic's offsets contradict each other."""
 

@@ -1,8 +1,10 @@
 """``wardlake stream`` and ``wardlake broker``."""
 
+import os
+import sys
 import time
 from contextlib import AbstractContextManager, nullcontext
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import structlog
 import typer
@@ -26,6 +28,7 @@ from app.settings import Settings
 from app.stream.landing import Landed
 from app.stream.run import require_broker, run_stream
 from lake import policy as policies
+from lake.errors import TopicRecreatedError
 
 log = structlog.get_logger("wardlake.stream")
 
@@ -53,6 +56,7 @@ def stream(
     """Take events from Kafka into the lake: decode, validate, mask, deduplicate, land.
 
     Runs until Ctrl-C or SIGTERM, which finish the batch in hand and exit 0. Logs a line of JSON per landed batch.
+    Starts itself again where the topic was deleted and made again.
     """
     settings = configuration.load(
         data=data,
@@ -66,7 +70,18 @@ def stream(
         batch_messages=batch_messages,
         batch_seconds=batch_seconds,
     )
-    stream_into_lake(settings, until_caught_up=until_caught_up)
+    try:
+        stream_into_lake(settings, until_caught_up=until_caught_up)
+    except TopicRecreatedError as error:
+        log.warning("starting again", why=error.what)
+        start_again()
+
+
+def start_again() -> NoReturn:
+    """Become the same command anew, in this process: no thread of the Kafka client lives on, and no group is left."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
 
 
 def stream_into_lake(settings: Settings, *, until_caught_up: bool, demo: bool = False) -> "Tally":

@@ -27,7 +27,7 @@ from quixstreams.models import MessageContext, Row, Topic
 from app.stream.batch import MicroBatch
 from app.stream.landing import PositionMoved
 from app.stream.positions import Positions
-from lake.errors import BrokerError, WardlakeError
+from lake.errors import BrokerError, TopicRecreatedError, WardlakeError
 from lake.sealing import LakeKey, places
 
 logger = logging.getLogger(__name__)
@@ -36,6 +36,7 @@ _CHUNK: Final = 10_000
 _MAX_BATCH_BYTES: Final = 64 * 1024 * 1024
 _RETRY_SECONDS: Final = 0.2
 _WAIT_SECONDS: Final = 30.0
+_LOOK_SECONDS: Final = 5.0
 _PASSING: Final = {
     # The topic is being created, deleted or recreated, or the broker is away: all of it passes, or is found
     # out when the topic's id is read.
@@ -96,6 +97,7 @@ class MicroBatchConsumer(InternalConsumer):
         self._mean_bytes = 1024
         self._restart_needed = False
         self._failure: WardlakeError | None = None
+        self._looked_at = time.monotonic()
         self._waiting_since: float | None = time.monotonic()
 
     # What Quix calls
@@ -109,11 +111,12 @@ class MicroBatchConsumer(InternalConsumer):
         self._gather()
         if not self._messages:
             self._tell_of_waiting()
+            self._look_for_topic()
             return None
         # The messages were fetched before this look: if the id is still the one that the positions belong to,
-        # they are that topic's. A recreated topic is another stream.
-        if not self._positions.still_same_topic():
-            logger.warning("the topic was recreated or is out of reach: starting again from the lake")
+        # they are that topic's.
+        if not self._still_there():
+            logger.warning("the topic is out of reach: starting again from the lake")
             self._drop()
             self._restart_needed = True
             return None
@@ -152,13 +155,12 @@ class MicroBatchConsumer(InternalConsumer):
         except WardlakeError as error:
             super().assign(partitions)
             self.pause(partitions)
-            self._restart_needed, self._failure = (
-                True,
-                None if isinstance(error, BrokerError | PositionMoved) else error,
-            )
+            passes = isinstance(error, BrokerError | PositionMoved) and not isinstance(error, TopicRecreatedError)
+            self._restart_needed, self._failure = True, None if passes else error
             return
         self._restart_needed = False
         super().assign([TopicPartition(tp.topic, tp.partition, starts[tp.partition]) for tp in partitions])
+        self.resume(partitions)  # a pause outlives an assignment
         self._assigned = set(starts)
 
     def trigger_backpressure(self, offsets_to_seek: dict[tuple[str, int], int], resume_after: float) -> None:  # noqa: ARG002
@@ -183,9 +185,14 @@ class MicroBatchConsumer(InternalConsumer):
         return None
 
     def close(self) -> None:
-        """Close the consumer and the sealing thread."""
+        """Close the consumer and the sealing thread.
+
+        Where the topic was recreated the group is left without a word, as a killed process leaves it: such a client
+        may be about to join, and the built-in broker keeps a member for ever that leaves while it joins.
+        """
         self._drop()
-        super().close()  # type: ignore[no-untyped-call]
+        if not isinstance(self._failure, TopicRecreatedError):
+            super().close()  # type: ignore[no-untyped-call]
         self._sealer.shutdown(wait=False, cancel_futures=True)
 
     # What the application asks
@@ -236,6 +243,17 @@ class MicroBatchConsumer(InternalConsumer):
 
     # Inside
 
+    def _error_cb(self, error: KafkaError) -> None:
+        """Take what the client says of its brokers, as Quix does; called while it consumes.
+
+        Nothing is fetched from a broker that was lost before it is known to have the same topic: librdkafka 2.8 to
+        2.12 may crash when it fetches a topic by an id that the broker knows no more.
+        """
+        super()._error_cb(error)
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self.pause(self.assignment())
+            self._restart_needed = True
+
     def _let_go(self) -> None:
         """Finish what is being landed and drop the rest; what goes wrong is raised by the next poll."""
         try:
@@ -266,6 +284,20 @@ class MicroBatchConsumer(InternalConsumer):
                 "the group hangs, as the built-in broker's may once two streams left it together: take another --group",
                 _WAIT_SECONDS,
             )
+
+    def _look_for_topic(self) -> None:
+        """Ask now and then, while nothing comes, whether the topic is the same: the client may never ask itself."""
+        if time.monotonic() - self._looked_at >= _LOOK_SECONDS and self._positions.topic_id:
+            self._still_there()
+
+    def _still_there(self) -> bool:
+        try:
+            return self._positions.still_there()
+        except TopicRecreatedError as error:
+            self._failure = error
+            raise
+        finally:
+            self._looked_at = time.monotonic()
 
     def _try_restart(self) -> None:
         self.assign(self.assignment())

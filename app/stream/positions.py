@@ -8,7 +8,7 @@ from confluent_kafka.admin import AdminClient
 
 from app.stream.ends import end_offsets
 from app.stream.landing import Landing
-from lake.errors import BrokerError, StreamPositionError
+from lake.errors import BrokerError, StreamPositionError, TopicRecreatedError
 
 logger = logging.getLogger(__name__)
 
@@ -18,7 +18,9 @@ _SECONDS: Final = 10
 class Positions:
     """The lake's positions in one topic, by the topic's id at the broker.
 
-    A recreated topic has another id, and so positions of its own: it is a new stream, not a silent skip.
+    A recreated topic has another id, and so positions of its own: it is a new stream, not a silent skip, and one for
+    another client. librdkafka knows a topic by its name, and one made again under it can crash it or leave it waiting
+    (its issue 4898).
     """
 
     def __init__(self, landing: Landing, admin: AdminClient, bootstrap: str, topic: str) -> None:
@@ -32,9 +34,10 @@ class Positions:
         """The offset to start a partition from that was just assigned.
 
         Raises ``StreamPositionError`` when the lake is ahead of the broker, ``BrokerError`` when the broker
-        does not answer. A position below what the broker still has is logged: those messages are gone.
+        does not answer, ``TopicRecreatedError`` as ``still_there`` does. A position below what the broker still has
+        is logged: those messages are gone.
         """
-        self.topic_id = self._read_topic_id()
+        self._hold_to_topic()
         number = partition.partition
         landed = self._landing.expect(self.topic_id, number)
         low, high = self._watermarks(consumer, partition)
@@ -50,12 +53,26 @@ class Positions:
             )
         return max(landed + 1, low)
 
-    def still_same_topic(self) -> bool:
-        """Whether the topic at the broker is the one that these positions belong to."""
+    def still_there(self) -> bool:
+        """Whether the broker answers and has the topic. Raises ``TopicRecreatedError`` where it is another one now."""
         try:
-            return self._read_topic_id() == self.topic_id
+            self._hold_to_topic()
+        except TopicRecreatedError:
+            raise
         except BrokerError:
             return False
+        return True
+
+    def _hold_to_topic(self) -> None:
+        found = self._read_topic_id()
+        if self.topic_id not in ("", found):
+            raise TopicRecreatedError(
+                f"the topic {self._topic} was deleted and made again",
+                got=f"topic id {found}",
+                expected=self.topic_id,
+                next_move="nothing that landed is lost; start the stream again",
+            )
+        self.topic_id = found
 
     def _read_topic_id(self) -> str:
         try:

@@ -113,7 +113,9 @@ def run_stream(
     Caught up is when its lag is 0 or, asked after each micro-batch, when ``enough`` says so: a feed that never rests
     leaves no moment without a lag. ``on_landed`` is told of each landed batch and of the lag after it.
 
-    Raises ``BrokerError`` when no broker answers, ``StreamPositionError`` when the lake is ahead of it.
+    Raises ``BrokerError`` when no broker answers, ``StreamPositionError`` when the lake is ahead of it, and
+    ``TopicRecreatedError`` when the topic was made again meanwhile: the next run lands the new one, best in a new
+    process (what is left of the old client stays until this one ends).
     """
     admin = AdminClient({"bootstrap.servers": settings.bootstrap, "log_level": 0})
     require_broker(settings.bootstrap)

@@ -4,7 +4,8 @@ import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from confluent_kafka import KafkaException, TopicPartition
@@ -98,7 +99,7 @@ def consumer(fed: Fed, group: str) -> MicroBatchConsumer:
         "earliest",
         auto_commit_enable=False,
         topic=fed.topic,
-        positions=unused,
+        positions=cast(Any, SimpleNamespace(topic_id="")),
         key=unused,
         limits=BatchLimits(1, 1),
         now=lambda: datetime.now(UTC),

@@ -16,6 +16,7 @@ from typing import Any
 
 from app import replay as rebuilding
 from app import rotate as rotating
+from app.cli.stream import start_again
 from app.opening import open_or_create, open_with_key
 from app.settings import Settings
 from app.stream import run as streaming
@@ -24,6 +25,7 @@ from app.stream.run import StreamApplication
 from lake import policy as policies
 from lake import reseal as resealing
 from lake import takeover
+from lake.errors import TopicRecreatedError
 from lake.store import DeltaStore
 
 _REBUILD = takeover.FOLDER
@@ -87,13 +89,17 @@ def say_when_assigned() -> None:
 def stream(settings: Settings, order: dict[str, Any]) -> None:
     streaming._CONSUMER_CONFIG |= order["consumer"]
     say_when_assigned()
-    streaming.run_stream(
-        settings,
-        open_or_create(settings),
-        policies.load(settings.policy),
-        until_caught_up=order["until_caught_up"],
-        on_landed=lambda landed, lag: say("landed", sum(batch.messages for batch in landed), lag),
-    )
+    try:
+        streaming.run_stream(
+            settings,
+            open_or_create(settings),
+            policies.load(settings.policy),
+            until_caught_up=order["until_caught_up"],
+            on_landed=lambda landed, lag: say("landed", sum(batch.messages for batch in landed), lag),
+        )
+    except TopicRecreatedError:
+        say("starting again")
+        start_again()
 
 
 def replay(settings: Settings, order: dict[str, Any]) -> None:

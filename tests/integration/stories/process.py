@@ -62,7 +62,7 @@ class Child:
 
     def outlives(self, seconds: float) -> None:
         time.sleep(seconds)
-        assert self.process.poll() is None, self.last_words()
+        assert self.process.poll() is None, f"ended with {self.process.returncode}: {self.last_words()}"
 
     def kill(self) -> None:
         self.process.kill()
