@@ -55,7 +55,7 @@ class Watched:
         expect(self.page.get_by_text("Page not found")).to_have_count(0)
 
     def tile(self, label: str) -> str:
-        tile = self.page.get_by_test_id("stMetric").filter(has_text=label).first
+        tile = self.page.get_by_test_id("stMetric").filter(has=self.page.get_by_text(label, exact=True))
         return tile.get_by_test_id("stMetricValue").inner_text()
 
     def choose(self, name: str, option: str) -> None:
