@@ -37,6 +37,11 @@ hypothesis_settings.register_profile("thorough", max_examples=1000, deadline=Non
 hypothesis_settings.load_profile(_HYPOTHESIS_PROFILE)
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more worker than cores: a third of the time of stories is waiting, for a broker's group or a timeout."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hide the developer's own WARDLAKE_ and PREFECT_ variables."""

@@ -84,6 +84,7 @@ def killed_at_random_moments(house: House, moments: int, seed: int) -> None:
             child.kill()
 
 
+@pytest.mark.slow
 def test_killed_at_5_random_moments(house: House, fed: Fed, undisturbed: Outcome) -> None:
     house = replace(house, batch_messages=40)
     killed_at_random_moments(house, 5, seed=11)

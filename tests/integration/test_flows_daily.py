@@ -147,6 +147,7 @@ def kill_and_run_again(place: Place, broker: str, topic: str, points: Sequence[s
     assert load(data=place.folder / "data").export.exists()
 
 
+@pytest.mark.slow
 def test_killed_at_each_step(place: Place, broker: str, topic: str, undisturbed: Path) -> None:
     kill_and_run_again(place, broker, topic, STEPS, undisturbed)
 
