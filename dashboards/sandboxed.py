@@ -15,6 +15,8 @@ from typing import Any, Final
 import duckdb
 import polars as pl
 
+from lake.framed import framed
+
 DUCKDB_MEMORY: Final = "256MB"
 PROCESS_BYTES: Final = 1_500_000_000
 """Of address space; the libraries take a third of it before they do anything."""
@@ -67,7 +69,7 @@ def answer(connection: duckdb.DuckDBPyConnection, text: str, rows: int) -> tuple
         kinds = [statement.type.name for statement in connection.extract_statements(text)]
         if kinds != ["SELECT"]:
             return {"kind": "statement", "got": ", ".join(kinds) or "nothing"}, None
-        found = plain(connection.sql(text).limit(rows + 1).pl())
+        found = plain(framed(connection.sql(text).limit(rows + 1)))
     except _BEFORE_ANY_ROW as error:
         return {"kind": "query", "got": str(error).splitlines()[0]}, None
     except duckdb.OutOfMemoryException:

@@ -12,7 +12,7 @@ DuckDB treats as one: FROM, VALUES, SUMMARIZE, DESCRIBE, SHOW) is run: a query c
 from contextlib import suppress
 from importlib import resources
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
 import duckdb
 import polars as pl
@@ -20,6 +20,7 @@ from deltalake import DeltaTable
 
 from lake import audit
 from lake.errors import LakeError, UsageError
+from lake.framed import framed
 from lake.gold import published
 from lake.gold.fold import FOLDED
 from lake.gold.published import Published
@@ -103,7 +104,7 @@ def query(connection: duckdb.DuckDBPyConnection, text: str) -> pl.DataFrame:
                 expected="one SELECT (FROM, SUMMARIZE, DESCRIBE and SHOW count as one)",
                 next_move="the lake is written by the stream and the flows only",
             )
-        return cast("pl.DataFrame", connection.sql(text).pl())
+        return framed(connection.sql(text))
     except duckdb.Error as error:
         # Others may quote a value that they stumbled over.
         got = str(error).splitlines()[0] if isinstance(error, _BEFORE_ANY_ROW) else type(error).__name__

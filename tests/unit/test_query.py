@@ -88,6 +88,25 @@ def test_whatever_only_reads_is_run(root: Path, text: str) -> None:
     assert query.run(root, text).height > 0
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("TIMESTAMP '2025-01-02' - TIMESTAMP '2025-01-01'", "1 day"),
+        ("MAP([[1]], ['a'])", "{[1]=a}"),
+        ("MAP([DATE '2025-01-01'], [1])", "{2025-01-01=1}"),
+        ("[{'for': INTERVAL 2 HOUR}]", "[{'for': '02:00:00'}]"),
+        ("union_value(one := 1)", "1"),
+        ("'101'::BIT", "101"),
+        ("TIMETZ '01:02:03+02'", "01:02:03+02"),
+    ],
+)
+@pytest.mark.parametrize("form", ["json", "csv", "table"])
+def test_what_no_frame_can_hold_comes_as_text(root: Path, value: str, text: str, form: str) -> None:
+    shown = wardlake("sql", "--lake", root, "--format", form, f'SELECT {value} AS "the value", 1 AS one')
+    assert shown.code == 0, shown.err
+    assert text in shown.out
+
+
 def test_a_view_follows_the_newest_snapshot(tmp_path: Path) -> None:
     lake = make_lake(tmp_path / "lake", [(0, event(message_id="m-1"))])
     count = "SELECT count(*) FROM silver.events"
