@@ -1,5 +1,6 @@
 """The tables as the checks see them: one set of snapshots, and of each table the part that is to be checked."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -14,7 +15,7 @@ from lake.gold import published
 from lake.gold.published import Published
 from lake.gold.tables import GOLD
 from lake.store import DeltaStore, Lake, scan
-from lake.tables import BRONZE, DERIVED, INCOMPLETE, INGEST, LANDED, PLACE, SILVER, STAYS, TABLES, VISITS, Table
+from lake.tables import DERIVED, INCOMPLETE, INGEST, LANDED, PLACE, SILVER, STAYS, TABLES, VISITS, Table
 from lake.takeover import REBUILD_APP
 
 KNOWN: Final = {table.name: table for table in (*TABLES, *DERIVED, *GOLD)}
@@ -59,7 +60,12 @@ class Source:
                     next_move="run 'wardlake verify', which finishes it first",
                 )
             lake.refresh()
-            return cls(lake, now, dedup_key, published.last(lake.root))
+            source = cls(lake, now, dedup_key, published.last(lake.root))
+        # A position is read from the log, which the stream clears after a minute; the store remembers what it read.
+        source._read_up_to()
+        with contextlib.suppress(NothingToCheckError):
+            source.landed()
+        return source
 
     def only(self, part: Part) -> "Source":
         """The same snapshots, with another part of the landed tables in view."""
@@ -97,22 +103,21 @@ class Source:
         if self.part == "built":
             return rows.filter(read)
         # Says nothing that ``~read`` does not: it is what files are left out by, unopened.
-        above = min((read_up_to.get(at, -1) for at in self._partitions((INGEST,))), default=-1)
+        above = min((read_up_to.get(at, -1) for at in self._partitions()), default=-1)
         return rows.filter(pl.col(offset) > above, ~read)
 
     def landed(self) -> pl.Expr:
         """Whether the message at ``PLACE`` has landed in full: a landing that was cut short does not count yet."""
-        partitions = self._partitions((BRONZE, INGEST))
-        return _reached({(t, p): self._silver.position(t, p) for t, p in partitions}, PLACE[2])
+        return _reached({(t, p): self._silver.position(t, p) for t, p in self._partitions()}, PLACE[2])
 
     def _read_up_to(self) -> Positions | None:
         """How far the last build has read; None where there is none, or Silver was made anew since."""
         rebuild = max(self._silver.position_of(REBUILD_APP), 0)
         return self.build.positions if self.build and self.build.rebuild == rebuild else None
 
-    def _partitions(self, tables: tuple[Table, ...]) -> list[tuple[str, int]]:
-        places = pl.concat([self.whole(table).select(PLACE[:2]).unique() for table in tables])
-        return places.unique().collect(engine="streaming").rows()
+    def _partitions(self) -> list[tuple[str, int]]:
+        """(Topic id, partition) of all that has landed: it is in the books before it is in Silver."""
+        return self.whole(INGEST).select(PLACE[:2]).unique().collect(engine="streaming").rows()
 
     @property
     def _silver(self) -> DeltaStore:

@@ -10,6 +10,7 @@ from unittest import mock
 
 import polars as pl
 import pytest
+from deltalake import DeltaTable
 
 from app import quality, replay
 from app.settings import Settings, load
@@ -17,6 +18,7 @@ from lake import policy as policies
 from lake.errors import LakeError, StepError
 from lake.quality.declared import Check, declared
 from lake.quality.run import Report, Stages, record, run
+from lake.quality.source import Source
 from lake.quality.table_kinds import Volume
 from lake.store import DeltaStore, open_lake
 from lake.tables import BRONZE, INGEST, QUALITY, QUARANTINE, SILVER
@@ -147,6 +149,20 @@ def test_before_a_build_only_messages_that_it_will_read_are_looked_at(root: Path
     assert news["contract: silver/events"] == "1 rows: none"
     assert news["conservation"] == "1 messages in 1 partitions: 0 off"
     assert news["silver rows have their message"] == "1 rows: 0 point nowhere"
+
+
+def test_checks_outlast_the_log_that_they_began_with(root: Path, feeder: Feeder) -> None:
+    """What a stream does to the log in a minute: the newest checkpoint stays and what came before it goes."""
+    source = Source.of(open_lake(root), NOW, ["patient_key", "event_time"])
+    events = source.only("built").rows(SILVER).select(pl.len()).collect().item()
+    log = root / SILVER.name / "_delta_log"
+    began_with = set(log.iterdir())
+    feeder.land([(2, event(message_id="new", patient_id="MRN7", visit_id="V7"))])
+    DeltaTable(root / SILVER.name).create_checkpoint()
+    for path in began_with - {log / "_last_checkpoint"}:
+        path.unlink()
+    assert source.only("built").rows(SILVER).select(pl.len()).collect().item() == events > 0
+    assert source.whole(SILVER).filter(source.landed()).select(pl.len()).collect().item() == events
 
 
 def test_new_rows_that_are_broken_stop_a_build_and_old_ones_show_in_a_full_run(root: Path, feeder: Feeder) -> None:
