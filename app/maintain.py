@@ -103,11 +103,10 @@ def _appended(lake: Lake, progress: Progress) -> Iterator[Maintained]:
         if not _is_there(lake, table):
             continue
         progress(f"looking after {table.name}")
-        store = DeltaStore(lake.root, table)
-        yield from _compact(store)
-        yield from _vacuum(store)
+        yield from _again_if_the_log_moved(_compact, lake, table)
+        yield from _again_if_the_log_moved(_vacuum, lake, table)
         with lake.landing_lock() if table in LANDED else nullcontext():
-            yield from _log(store)
+            yield from _log(DeltaStore(lake.root, table))
 
 
 def _built(lake: Lake, progress: Progress) -> Iterator[Maintained]:
@@ -130,6 +129,16 @@ def _keys(lake: Lake, progress: Progress) -> Iterator[Maintained]:
         size = care.live(store)
         keys = ", ".join(f"key {key_id}: {rows:,} rows" for key_id, rows in care.sealed_with(store).items())
         yield clock.note(table, "keys", size, size, keys or "no sealed row")
+
+
+def _again_if_the_log_moved(
+    action: Callable[[DeltaStore], Iterator[Maintained]], lake: Lake, table: Table
+) -> list[Maintained]:
+    """Act, and once more with a handle of now where the stream cleared log files that the first one stood on."""
+    try:
+        return list(action(DeltaStore(lake.root, table)))
+    except FileNotFoundError:
+        return list(action(DeltaStore(lake.root, table)))
 
 
 def _compact(store: DeltaStore) -> Iterator[Maintained]:

@@ -348,6 +348,25 @@ def test_it_says_what_it_is_at(lake: Lake) -> None:
     assert {f"looking after {table.name}" for table in TABLES} <= set(said)
 
 
+@pytest.mark.parametrize("step", ["compact", "vacuum"])
+def test_maintain_acts_again_where_the_log_moved(lake: Lake, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """As when the stream clears log files between a handle's listing and its reading of them."""
+    owner: object = DeltaStore if step == "compact" else app_maintain.care
+    original: Callable[..., object] = getattr(owner, step)
+    failed: list[str] = []
+
+    def gone_at_first(store: DeltaStore, *rest: object) -> object:
+        if store.table is SILVER and not failed:
+            failed.append(step)
+            raise FileNotFoundError
+        return original(store, *rest)
+
+    forget_at_once(lake.store(SILVER))
+    monkeypatch.setattr(owner, step, gone_at_first)
+    assert (step, SILVER.name) in actions(maintain(settings_of(lake)))
+    assert failed == [step]
+
+
 @pytest.mark.parametrize("stop", ["compact", "vacuum", "tidy_log"])
 def test_after_a_crash_the_next_run_goes_on(lake: Lake, monkeypatch: pytest.MonkeyPatch, stop: str) -> None:
     before = contents(lake)
