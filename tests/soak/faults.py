@@ -30,7 +30,7 @@ _KILLED: Final = (
 _PAUSED: Final = ("stream", "gold", "stream 2", "producer", "reader", "verify", "dashboard", "maintain", "sql")
 _SKEWED: Final = ("stream", "gold", "stream 2", "maintain", "quality", "verify", "sql")
 # Well beyond a minute, after which old log files go; within the hour for which replaced files stay.
-_SKEWS: Final = (-7200, -90, 90, 1200, 2400)
+_SKEWS: Final = (-2400, -90, 90, 1200, 2400)
 # The longest are beyond the stream's session of 6 s.
 _PAUSE_SECONDS: Final = (2, 4, 9, 14)
 _MANGLED: Final = 200
