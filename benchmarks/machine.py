@@ -35,7 +35,9 @@ def _cpu() -> str:
 
 
 def _commit() -> str:
-    """The commit of this tree, with a plus where files differ from it; empty outside of a checkout."""
-    git = ["git", "-C", str(Path(__file__).parent)]
-    found = subprocess.run([*git, "describe", "--always", "--dirty=+"], capture_output=True, text=True, check=False)
-    return found.stdout.strip()
+    """The commit of this tree, with a plus where files but the docs differ from it; empty outside of a checkout."""
+    git = ["git", "-C", str(Path(__file__).parents[1])]
+    found = subprocess.run([*git, "describe", "--always"], capture_output=True, text=True, check=False)
+    code = [*git, "diff", "--quiet", "HEAD", "--", ".", ":!docs"]  # where the run before may have written
+    changed = found.stdout and subprocess.run(code, capture_output=True, check=False).returncode
+    return found.stdout.strip() + ("+" if changed else "")

@@ -85,8 +85,15 @@ class Result:
             lines += ["", "| Ratio | Measured | Aim | |", "|---|---|---|---|"]
             lines += [f"| {r.name} | {shown(r.value)} | {r.aim} | {_MET[r.met]} |" for r in self.ratios]
         lines += ["", *(f"{note}\n" for note in self.notes)]
-        lines += [f"`{self.command}` on {self.machine.get('date', '')}, commit {self.machine.get('commit', '')}."]
+        if self.chart:
+            lines += [f"![{self.title}](benchmarks/{self.name}.png)", ""]
+        lines += [f"`{self.command}`, {self._where()}."]
         return "\n".join(lines) + "\n"
+
+    def _where(self) -> str:
+        told = {"date": "on {}", "commit": "commit {}", "cpu": "{}", "cores": "{} cores", "memory_gb": "{} GB"}
+        told["load"] = "load {} before it"
+        return ", ".join(text.format(self.machine[fact]) for fact, text in told.items() if fact in self.machine)
 
     def print(self) -> None:
         """Print the table and the ratios."""
