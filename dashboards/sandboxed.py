@@ -78,7 +78,7 @@ def answer(connection: duckdb.DuckDBPyConnection, text: str, rows: int) -> tuple
         return {"kind": "file"}, None
     except duckdb.Error as error:  # its text may quote a value that it stumbled over
         return {"kind": "query", "got": type(error).__name__}, None
-    except (pl.exceptions.PolarsError, TypeError):  # TypeError: a map whose keys are lists, say
+    except (pl.exceptions.PolarsError, TypeError):  # a type that ``framed`` does not know yet
         return {"kind": "column"}, None
     if found.estimated_size() > RESULT_BYTES:
         return {"kind": "size"}, None

@@ -92,4 +92,4 @@ def _run(name: str, **options: bool) -> State[Outcome]:
 
 def _failed_with(state: State[Any], step: Step[Any]) -> bool:
     error = state.result(raise_on_failure=False)
-    return step.retry_on is not None and isinstance(error, step.retry_on)
+    return isinstance(error, step.retry_on)

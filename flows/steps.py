@@ -12,7 +12,7 @@ from app import export, gold, maintain, quality
 from app.maintain import Maintained
 from app.settings import Settings
 from flows.sync import Synced, sync
-from lake.errors import BrokerError, WardlakeError
+from lake.errors import BrokerError, TopicRecreatedError, WardlakeError
 from lake.export import Exported
 from lake.gold.build import Built
 from lake.quality.run import Report, Result, Stages
@@ -23,12 +23,12 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Step(Generic[Given]):
-    """One step. ``retry_on``: the error that a second try may cure; None where none does."""
+    """One step. ``retry_on``: the errors that a second try may cure."""
 
     name: str
     run: Callable[[Settings, Progress], Given]
     says: Callable[[Given], str]
-    retry_on: type[WardlakeError] | None = None
+    retry_on: tuple[type[WardlakeError], ...] = ()
 
 
 def failed(report: Report) -> list[Result]:
@@ -67,7 +67,7 @@ def _maintained(done: list[Maintained]) -> str:
 
 def syncing(*, demo: bool = False) -> Step[Synced]:
     """The stream, until it has caught up. A broker that is away may come back."""
-    return Step("sync the stream", partial(sync, demo=demo), _synced, retry_on=BrokerError)
+    return Step("sync the stream", partial(sync, demo=demo), _synced, retry_on=(BrokerError, TopicRecreatedError))
 
 
 def building(*, full: bool = False) -> Step[Built]:

@@ -39,7 +39,7 @@ class BrokerError(WardlakeError):
     """The Kafka broker cannot be reached or refused."""
 
 
-class TopicRecreatedError(BrokerError):
+class TopicRecreatedError(WardlakeError):
     """The topic was deleted and made again: a client of the old one is to be started anew."""
 
 

@@ -1,4 +1,4 @@
-"""A DuckDB result as a frame, whatever its columns are."""
+"""A DuckDB result as a frame, whatever the types of its columns."""
 
 import re
 from typing import Final, cast
@@ -6,7 +6,9 @@ from typing import Final, cast
 import duckdb
 import polars as pl
 
-_NO_FRAME_HAS: Final = re.compile(r"\b(?:INTERVAL|UNION|BIT|TIME WITH TIME ZONE|MAP\((?!VARCHAR\b))")
+_NO_FRAME_HAS: Final = re.compile(
+    r"\b(?:INTERVAL|UNION|BIT|BIGNUM|VARIANT|GEOMETRY|TIME WITH TIME ZONE|MAP\((?!VARCHAR\b))"
+)
 """Types that Polars or JSON has no like of, at any depth. A field of that name matches too, and does no harm."""
 
 

@@ -155,7 +155,7 @@ class MicroBatchConsumer(InternalConsumer):
         except WardlakeError as error:
             super().assign(partitions)
             self.pause(partitions)
-            passes = isinstance(error, BrokerError | PositionMoved) and not isinstance(error, TopicRecreatedError)
+            passes = isinstance(error, BrokerError | PositionMoved)
             self._restart_needed, self._failure = True, None if passes else error
             return
         self._restart_needed = False

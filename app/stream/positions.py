@@ -57,8 +57,6 @@ class Positions:
         """Whether the broker answers and has the topic. Raises ``TopicRecreatedError`` where it is another one now."""
         try:
             self._hold_to_topic()
-        except TopicRecreatedError:
-            raise
         except BrokerError:
             return False
         return True

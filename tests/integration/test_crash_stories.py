@@ -85,13 +85,6 @@ def killed_at_random_moments(house: House, moments: int, seed: int) -> None:
 
 
 @pytest.mark.slow
-def test_killed_at_5_random_moments(house: House, fed: Fed, undisturbed: Outcome) -> None:
-    house = replace(house, batch_messages=40)
-    killed_at_random_moments(house, 5, seed=11)
-    assert check(house.catch_up(), fed.produced) == undisturbed
-
-
-@pytest.mark.slow
 def test_killed_at_30_random_moments(house: House, broker: str, admin: AdminClient) -> None:
     with fed_topic(broker, admin, events=9000, seed=2) as fed:
         house = replace(house, topic=fed.topic, batch_messages=40)

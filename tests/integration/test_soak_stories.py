@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from confluent_kafka import KafkaException, TopicPartition
@@ -99,7 +99,7 @@ def consumer(fed: Fed, group: str) -> MicroBatchConsumer:
         "earliest",
         auto_commit_enable=False,
         topic=fed.topic,
-        positions=cast(Any, SimpleNamespace(topic_id="")),
+        positions=SimpleNamespace(topic_id=""),
         key=unused,
         limits=BatchLimits(1, 1),
         now=lambda: datetime.now(UTC),

@@ -97,6 +97,8 @@ def test_whatever_only_reads_is_run(root: Path, text: str) -> None:
         ("[{'for': INTERVAL 2 HOUR}]", "[{'for': '02:00:00'}]"),
         ("union_value(one := 1)", "1"),
         ("'101'::BIT", "101"),
+        ("'12'::BIGNUM", "12"),
+        ("7::VARIANT", "7"),
         ("TIMETZ '01:02:03+02'", "01:02:03+02"),
     ],
 )
