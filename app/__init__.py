@@ -3,8 +3,6 @@
 May import ``lake`` and ``producer``.
 """
 
-import os
+from app import allocators
 
-# Read by the allocator inside Polars when that is first imported. By its default it hands pages back after half a
-# second, and each batch faults them in again: 39.2 → 33.4 µs of CPU an event with this, for 10 MB more at the peak.
-os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:5000,muzzy_decay_ms:0,narenas:2")
+allocators.keep_one_arena()
