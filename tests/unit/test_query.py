@@ -100,6 +100,9 @@ def test_whatever_only_reads_is_run(root: Path, text: str) -> None:
         ("'12'::BIGNUM", "12"),
         ("7::VARIANT", "7"),
         ("TIMETZ '01:02:03+02'", "01:02:03+02"),
+        ("'infinity'::TIMESTAMPTZ", "infinity"),
+        ("'-infinity'::DATE", "-infinity"),
+        ("TIMESTAMP '12025-01-01'", "12025-01-01"),
     ],
 )
 @pytest.mark.parametrize("form", ["json", "csv", "table"])

@@ -12,6 +12,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from app.verify import verify
+from lake.errors import LakeError
 from lake.store import open_lake
 from lake.tables import AUDIT, BRONZE, INGEST, PLACE, QUARANTINE, SILVER, Table
 from tests.lakes import DEDUP_KEY, KEY, KEY_TEXT, event, make_lake, overwrite, rows, simulated, wardlake
@@ -277,3 +278,14 @@ def test_the_json_of_the_command(root: Path) -> None:
     assert shapes == {("check", "table", "rows_scanned", "breaches", "detail", "passed")}
     failed = [check for check in report["checks"] if not check["passed"]]
     assert [(c["check"], c["table"], c["breaches"]) for c in failed] == [("contract", SILVER.name, 1)]
+
+
+def test_files_that_go_meanwhile_are_told_and_no_breach(root: Path) -> None:
+    def overwrite_and_clear(check: str) -> None:
+        if check == "contracts":
+            overwrite(root, SILVER, rows(root, SILVER))
+            DeltaTable(root / SILVER.name).vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False)
+
+    with pytest.raises(LakeError, match="files of the lake went while it was verified"):
+        verify(open_lake(root, KEY), DEDUP_KEY, overwrite_and_clear)
+    assert breaches(root) == set()
