@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shutil
 import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -19,7 +20,7 @@ def facts() -> dict[str, Any]:
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "commit": _commit(),
         "cpu": _cpu(),
-        "cores": os.cpu_count(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
         "load": round(os.getloadavg()[0], 2),
         "os": platform.platform(terse=True),
@@ -36,6 +37,8 @@ def _cpu() -> str:
 
 def _commit() -> str:
     """The commit of this tree, with a plus where files but the docs differ from it; empty outside of a checkout."""
+    if shutil.which("git") is None:
+        return ""
     git = ["git", "-C", str(Path(__file__).parents[1])]
     found = subprocess.run([*git, "describe", "--always"], capture_output=True, text=True, check=False)
     code = [*git, "diff", "--quiet", "HEAD", "--", ".", ":!docs"]  # where the run before may have written
