@@ -9,7 +9,7 @@ from polars.exceptions import PolarsError
 from app.opening import open_without_key
 from app.settings import Settings
 from lake import audit
-from lake.errors import LakeError, UsageError
+from lake.errors import LakeError, UsageError, kind_of
 from lake.export import Exported, read, write
 from lake.gold import published, shown
 from lake.gold.tables import GOLD
@@ -39,7 +39,7 @@ def export(settings: Settings, progress: Callable[[str], None] = lambda _: None)
             settings.export, build, tables, datetime.now(UTC), partial(audit.append, lake.root, "export", detail)
         )
     except (OSError, PolarsError) as error:
-        reason = getattr(error, "strerror", None) or type(error).__name__
+        reason = getattr(error, "strerror", None) or kind_of(error)
     raise LakeError(
         f"the export to {settings.export} failed",
         got=reason,

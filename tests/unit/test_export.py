@@ -142,6 +142,13 @@ def test_a_folder_that_cannot_be_written_is_one_clear_error(root: Path, tmp_path
         export.export(settings.load(lake=root, export=tmp_path / "file" / "export"))
 
 
+def test_a_full_disk_is_called_so(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Polars says ``ComputeError`` where a Parquet file does not fit."""
+    monkeypatch.setattr("lake.export._save", lambda path, _: path.symlink_to("/dev/full"))
+    with pytest.raises(LakeError, match=r"^the export to .* failed; got a full disk; .*last export stands$"):
+        export.export(settings.load(lake=root, export=tmp_path / "export"))
+
+
 # The folder.
 
 
