@@ -79,7 +79,7 @@ def replay_quarantine(lake: Lake, policy: Policy, dedup_key: Sequence[str], now:
             return Replayed(0, 0, 0, 0)
         rows = pl.concat([silver_rows(batch) for batch in batches])
         index = DedupIndex(lake.store(SILVER), key_columns(dedup_key))
-        split = deduplicate(rows, index.known(rows["event_date"].unique().to_list()), key_columns(dedup_key))
+        split = deduplicate(rows, index.known(rows), key_columns(dedup_key))
         resolved = pl.concat([split.fresh, split.duplicates]).select(*PLACE, settled=pl.lit(now()).cast(UTC))
         settled = held.join(resolved, on=PLACE, how="left").with_columns(
             resolved_at=pl.coalesce("resolved_at", "settled")

@@ -44,13 +44,18 @@ class DedupIndex:
             self._dates.clear()
         self._version = version
 
-    def known(self, dates: Iterable[date]) -> pl.DataFrame:
-        """Key columns and ``content_hash`` of every Silver row of these event dates."""
-        wanted = list(dates)
+    def known(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Key columns and ``content_hash`` of every Silver row with an ``event_time`` (and date) of one of ``rows``.
+
+        All twins are among them, for the key holds the event time. A busy day has more rows than a batch by far: to
+        compare the keys of them all would cost each batch a multiple of its own work.
+        """
+        wanted = rows["event_date"].unique().to_list()
         self._load([d for d in wanted if d not in self._dates])
         for d in wanted:
             self._dates.move_to_end(d)
-        frames = [self._dates[d] for d in wanted]
+        at_these = pl.col("event_time").is_in(rows["event_time"].unique().implode())
+        frames = [self._dates[d].filter(at_these) for d in wanted]
         self._evict(keep=len(wanted))
         return pl.concat([self._nothing, *frames])
 

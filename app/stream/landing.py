@@ -178,7 +178,7 @@ class Landing:
 
     def _deduplicate(self, batch: MicroBatch) -> Deduplicated:
         rows = trim(self._lake.store(SILVER), silver_rows(batch))
-        known = self._index.known(rows["event_date"].unique().to_list())
+        known = self._index.known(rows)
         return deduplicate(rows, known, self._key)
 
     def _ingest_rows(
