@@ -27,11 +27,11 @@ _LOOK_SECONDS: Final = 0.2
 Figures = dict[str, float]
 
 
-def publish(bootstrap: str, events: int) -> None:
-    """Put simulated events on the topic."""
+def publish(bootstrap: str, events: int, days: int = DAYS) -> None:
+    """Put simulated events of so many days on the topic."""
     from app.cli.produce import start_day
 
-    settings = SimulatorSettings(events=events, days=DAYS, start=start_day(events, DAYS))
+    settings = SimulatorSettings(events=events, days=days, start=start_day(events, days))
     Publisher(bootstrap, TOPIC).publish(Simulator(settings).blocks())
 
 
