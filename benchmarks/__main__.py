@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+import app  # noqa: F401 - before Polars, whose setting of its allocator what is started here would have otherwise
 from benchmarks import (
     compaction,
     dashboard,
@@ -23,6 +24,7 @@ from benchmarks import (
     versus_spark,
 )
 from benchmarks.result import Result
+from lake.errors import WardlakeError
 
 BENCHMARKS: Final[dict[str, Callable[[argparse.Namespace], Result]]] = {
     "ingest": lambda asked: ingest.run(asked.events or 2_000_000, asked.repeat),
@@ -48,7 +50,7 @@ OPT_IN: Final[dict[str, Callable[[argparse.Namespace], Result]]] = {
 def main() -> None:
     """Run the benchmarks named on the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("which", nargs="*", help=f"{', '.join(BENCHMARKS | OPT_IN)}; if none is named, all but Spark's")
+    parser.add_argument("which", nargs="*", help=f"{', '.join(BENCHMARKS)} (all if none is named), {', '.join(OPT_IN)}")
     parser.add_argument("--events", type=int, help="memory takes 10, gold and dashboard 20 times it, scale up to it")
     parser.add_argument("--batches", type=int, default=20_000, help="of history; compaction takes a quarter")
     parser.add_argument("--repeat", type=int, default=3, help="runs of ingest whose median counts")
@@ -69,4 +71,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except WardlakeError as error:
+        print(f"benchmarks: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(error.exit_code)

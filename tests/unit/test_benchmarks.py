@@ -2,6 +2,8 @@
 
 import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +20,7 @@ from benchmarks.record import PAGE, RESULTS, filled, place, publish
 from benchmarks.result import Chart, Ratio, Result, shown
 from lake import policy as policies
 from lake.tables import UTC
+from tests.commands import ROOT
 from tests.lakes import NOW, simulated
 
 RESULT: Final = Result(
@@ -105,3 +108,15 @@ def test_every_table_of_the_docs_is_of_a_recorded_run_and_every_recorded_run_is_
     assert {name for name in BENCHMARKS | OPT_IN if place(name).search(page)} == recorded.keys()
     for result in recorded.values():
         assert filled(page, result) == page, f"{result.name} differs from what was recorded"
+
+
+def test_a_contender_that_is_not_there_is_told_in_one_line(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "spark-gold"],
+        env={"PATH": str(tmp_path), "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.returncode, run.stdout, run.stderr.count("\n")) == (2, "", 1)
+    assert run.stderr.startswith("benchmarks: Java is missing")
