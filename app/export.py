@@ -39,7 +39,7 @@ def export(settings: Settings, progress: Callable[[str], None] = lambda _: None)
             settings.export, build, tables, datetime.now(UTC), partial(audit.append, lake.root, "export", detail)
         )
     except (OSError, PolarsError) as error:
-        reason = getattr(error, "strerror", None) or kind_of(error)
+        reason = kind_of(error)
     raise LakeError(
         f"the export to {settings.export} failed",
         got=reason,

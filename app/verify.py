@@ -61,10 +61,10 @@ def verify(lake: Lake, dedup_key: Sequence[str], progress: Callable[[str], None]
             checks += run(lake)
         return checks
     raise LakeError(
-        "files of the lake went while it was verified",
+        "files of the lake went while it was verified, or were gone before",
         got=f"a file missing after {len(checks)} checks",
         expected="the files of the beginning, which stay for an hour after they were replaced",
-        next_move="run it again; if it takes longer than an hour, stop 'wardlake flow maintain' meanwhile",
+        next_move="run it again, over an hour without 'wardlake flow maintain'; if it ends so again, restore a backup",
     )
 
 

@@ -1,6 +1,7 @@
 """``python -m benchmarks [NAME…] [--events N] …``; every benchmark but the opt-in ones if none is named."""
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-import app  # noqa: F401 - before Polars, whose setting of its allocator what is started here would have otherwise
+import app  # noqa: F401 - before Polars: see app.allocators
 from benchmarks import (
     compaction,
     dashboard,
@@ -57,6 +58,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("data/benchmarks"), help="where the JSON goes")
     parser.add_argument("--record", action="store_true", help="put table, JSON and chart into docs/benchmarks")
     asked = parser.parse_args()
+    os.environ.pop("_RJEM_MALLOC_CONF", None)  # this process's; each contender is to start with what is its own
     if unknown := set(asked.which) - (BENCHMARKS | OPT_IN).keys():
         parser.error(f"unknown benchmark {', '.join(sorted(unknown))}")
     for name, run in (BENCHMARKS | OPT_IN).items():

@@ -45,18 +45,14 @@ def run_command(command: Sequence[str]) -> Figures:
     with tempfile.TemporaryDirectory() as scratch:
         out, errors = Path(scratch) / "figures.json", Path(scratch) / "errors"
         with errors.open("wb") as file:
-            process = subprocess.Popen([*command, str(out)], stderr=file, env=_environment())
+            process = subprocess.Popen(
+                [*command, str(out)], stderr=file, env={**os.environ, "PYTHONWARNINGS": "ignore"}
+            )
             peak = _watch(process)
         if process.returncode:
             raise SystemExit(f"{command} exited with {process.returncode}: {errors.read_text()[-2000:]}")
         figures: Figures = json.loads(out.read_text())
         return figures | {"rss_mb": max(peak, figures.get("rss_mb", 0))}
-
-
-def _environment() -> dict[str, str]:
-    """What a contender starts with: not the allocator's setting that Polars left in ours, for it has its own."""
-    ours = {name: value for name, value in os.environ.items() if name != "_RJEM_MALLOC_CONF"}
-    return {**ours, "PYTHONWARNINGS": "ignore"}
 
 
 def _watch(process: "subprocess.Popen[bytes]") -> float:

@@ -1,6 +1,7 @@
 """The project's errors: what is wrong, what was got, what was expected, the next move."""
 
 import errno
+import os
 from typing import Final
 
 FULL_DISK: Final = "a full disk"
@@ -56,6 +57,11 @@ class StepError(WardlakeError):
 
 
 def kind_of(error: BaseException) -> str:
-    """What may be said of a library's error without its text, which can quote values: its kind, or *a full disk*."""
-    full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error)
-    return FULL_DISK if full else type(error).__name__
+    """What may be said of a library's error without its text, which can quote values.
+
+    That is *a full disk*, or its kind, and the system's reason where it has one.
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    if number == errno.ENOSPC or "No space left" in str(error):
+        return FULL_DISK
+    return type(error).__name__ + (f" ({os.strerror(number)})" if number else "")

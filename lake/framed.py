@@ -13,7 +13,7 @@ _NO_FRAME_HAS: Final = re.compile(
     r"\b(?:INTERVAL|UNION|BIT|BIGNUM|VARIANT|GEOMETRY|TIME WITH TIME ZONE|MAP\((?!VARCHAR\b))"
 )
 """Types that Polars or JSON has no like of, at any depth. A field of that name matches too, and does no harm."""
-_YEARS_1_TO_9999: Final = (date.min.toordinal() - date(1970, 1, 1).toordinal(), (date.max - date(1970, 1, 1)).days)
+_DAYS_OF_PYTHON: Final = [(day - date(1970, 1, 1)).days for day in (date.min, date.max)]
 _PER_DAY: Final = {"ms": 86_400_000, "us": 86_400_000_000}
 
 
@@ -49,5 +49,5 @@ def _beyond_calendar(column: pl.Series) -> bool:
         a_day = _PER_DAY[column.dtype.time_unit]
     else:
         return False
-    first, last = (day * a_day for day in _YEARS_1_TO_9999)
-    return not column.to_physical().is_between(first, last).all()  # nulls count as within
+    first, last = _DAYS_OF_PYTHON
+    return not (column.to_physical() // a_day).is_between(first, last).all()  # nulls count as within

@@ -32,9 +32,7 @@ def deduplicate(rows: pl.DataFrame, known: pl.DataFrame, key: Sequence[str]) -> 
     does not depend on the order in which partitions were polled.
     """
     columns = rows.select(*ORDER, *key, "content_hash").with_row_index("at").sort(ORDER)  # the rest is many times wider
-    standing = known.select(*key, standing="content_hash").join(
-        columns.select(key), on=list(key), how="semi", nulls_equal=True
-    )
+    standing = known.select(*key, standing="content_hash")
     judged = columns.join(standing, on=list(key), how="left", nulls_equal=True, maintain_order="left").select(
         "at",
         first=pl.col("standing").is_null() & pl.struct(key).is_first_distinct(),

@@ -1,6 +1,5 @@
 """A micro-batch: the messages that are decided on and landed together."""
 
-import os
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
@@ -73,18 +72,10 @@ def without_values_in_errors(step: str, batch: MicroBatch, work: Callable[[], Do
     except WardlakeError:
         raise
     except (Exception, pl.exceptions.PanicException) as error:  # a panic of Polars is no Exception
-        kind = _kind(error)
+        kind = kind_of(error)
     # Outside the handlers, or the original would be chained to it.
     raise StepError(
         f"the step {step} failed",
         got=f"{kind} in a batch that ends at offsets {batch.last_offsets()} by partition",
         next_move="nothing of this batch is lost: " + (_MEND_DISK if kind == FULL_DISK else _REPORT),
     )
-
-
-def _kind(error: BaseException) -> str:
-    """What may be said of an error without its text: its kind, that of an error of the system with its reason."""
-    kind = kind_of(error)
-    if kind != FULL_DISK and isinstance(error, OSError) and error.errno:
-        return f"{kind} ({os.strerror(error.errno)})"
-    return kind

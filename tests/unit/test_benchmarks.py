@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -113,7 +114,8 @@ def test_every_table_of_the_docs_is_of_a_recorded_run_and_every_recorded_run_is_
 def test_a_contender_that_is_not_there_is_told_in_one_line(tmp_path: Path) -> None:
     run = subprocess.run(
         [sys.executable, "-m", "benchmarks", "spark-gold"],
-        env={"PATH": str(tmp_path), "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"},
+        cwd=ROOT,
+        env={**os.environ, "PATH": str(tmp_path), "PYTHONWARNINGS": "ignore"},
         capture_output=True,
         text=True,
         check=False,

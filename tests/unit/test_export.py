@@ -137,14 +137,26 @@ def test_what_cannot_be_written_down_is_not_exported(tmp_path: Path, monkeypatch
 def test_a_folder_that_cannot_be_written_is_one_clear_error(root: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(
-        LakeError, match=r"^the export to .*file/export failed; got Not a directory; .*last export stands$"
+        LakeError,
+        match=r"^the export to .*file/export failed; got NotADirectoryError \(Not a directory\); .*last export stands$",
     ):
         export.export(settings.load(lake=root, export=tmp_path / "file" / "export"))
 
 
-def test_a_full_disk_is_called_so(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Polars says ``ComputeError`` where a Parquet file does not fit."""
-    monkeypatch.setattr("lake.export._save", lambda path, _: path.symlink_to("/dev/full"))
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk that is always full")
+@pytest.mark.parametrize("kind", [".parquet", ".csv", ".json"])
+def test_a_full_disk_is_called_so(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """Polars says ``ComputeError`` where a Parquet file does not fit, and ``OSError`` where a CSV file does not."""
+    save = files._save
+
+    def full(path: Path, content: bytes) -> None:
+        if path.suffix != kind:
+            save(path, content)
+            return
+        path.symlink_to("/dev/full")
+        path.write_bytes(content)
+
+    monkeypatch.setattr(files, "_save", full)
     with pytest.raises(LakeError, match=r"^the export to .* failed; got a full disk; .*last export stands$"):
         export.export(settings.load(lake=root, export=tmp_path / "export"))
 
