@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import time
 import uuid
 from collections.abc import Iterator
@@ -35,6 +36,11 @@ hypothesis_settings.register_profile(
 )
 hypothesis_settings.register_profile("thorough", max_examples=1000, deadline=None, database=None, print_blob=True)
 hypothesis_settings.load_profile(_HYPOTHESIS_PROFILE)
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C through: what a shell starts in the background ignores it, and so would all that the tests start."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_xdist_auto_num_workers() -> int:
