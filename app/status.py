@@ -21,7 +21,7 @@ def table_states(lake: Lake) -> list[dict[str, object]]:
     derived = (DeltaStore(lake.root, table) for table in (*DERIVED, *GOLD))
     there = (store for store in derived if DeltaTable.is_deltatable(str(store.path)))
     for store in (*lake.stores.values(), *there):
-        files = pl.DataFrame(store.handle.get_add_actions(flatten=True)).select("size_bytes")
+        files = store.files().select("size_bytes")
         states.append(
             {
                 "table": store.table.name,

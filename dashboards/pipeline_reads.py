@@ -112,7 +112,7 @@ class Watched:
         name, version = store.table.name, store.handle.version()
         known = self._sizes.get(name)
         if known is None or known[1] != version:
-            files = pl.DataFrame(store.handle.get_add_actions(flatten=True)).select("size_bytes", "num_records")
+            files = store.files().select("size_bytes", "num_records")
             rows = None if files["num_records"].null_count() else int(files["num_records"].sum())
             known = self._sizes[name] = (name, version, rows, files.height, int(files["size_bytes"].sum()))
         return known

@@ -38,21 +38,16 @@ class Size:
 
 def live(store: DeltaStore) -> Size:
     """The files of the store's snapshot."""
-    sizes = _actions(store)["size_bytes"]
+    sizes = store.files()["size_bytes"]
     return Size(sizes.len(), int(sizes.sum()))
 
 
 def worthwhile(store: DeltaStore) -> list[date]:
     """Partitions that hold many small files: five or more below a quarter of the target size.
 
-    With fewer the gain is less than what is written again. A compacted partition is not worth it a second time.
+    A compacted partition is not worth it a second time.
     """
-    day = f"partition.{store.table.partition}"
-    files = _actions(store)
-    if files.is_empty():
-        return []
-    small = files.filter(pl.col("size_bytes") < _SMALL_BYTES).group_by(day).len()
-    return sorted(small.filter(pl.col("len") >= _MANY)[day].to_list())
+    return store.crowded(_SMALL_BYTES, _MANY)
 
 
 def vacuum(store: DeltaStore, keep: Sequence[int] = ()) -> Size:
@@ -117,10 +112,6 @@ def _resolved(store: DeltaStore, before: datetime) -> int:
 def sealed_with(store: DeltaStore) -> dict[str, int]:
     """Key id → rows that name it. A key that is not here is needed by no payload of this table."""
     return dict(store.scan().group_by("key_id").len().sort("key_id").collect(engine="streaming").iter_rows())
-
-
-def _actions(store: DeltaStore) -> pl.DataFrame:
-    return pl.DataFrame(store.handle.get_add_actions(flatten=True))
 
 
 def _log_files(store: DeltaStore) -> dict[str, int]:

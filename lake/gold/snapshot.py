@@ -51,9 +51,9 @@ def take(lake: Lake) -> Snapshot:
 def files(lake: Lake, table: Table) -> pl.DataFrame:
     """The live files of a table's snapshot: ``path`` (String), and the log's statistics of each."""
     store = lake.store(table)
-    actions = pl.DataFrame(store.handle.get_add_actions(flatten=True))
-    paths = [str(store.path / unquote(path)) for path in actions["path"]]
-    return actions.with_columns(path=pl.Series(paths, dtype=pl.String))
+    live = store.files()
+    paths = [str(store.path / unquote(path)) for path in live["path"]]
+    return live.with_columns(path=pl.Series(paths, dtype=pl.String))
 
 
 def new_files(lake: Lake, now: Positions, seen: Mapping[tuple[str, int], int]) -> list[str]:

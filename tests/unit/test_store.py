@@ -4,6 +4,7 @@ import json
 import os
 import stat
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -32,10 +33,10 @@ def marker(root: Path, **changes: object) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-def noted(*details: str) -> pl.DataFrame:
+def noted(*details: str, day: int = 1) -> pl.DataFrame:
     """Rows of a small table."""
     return pl.DataFrame(
-        [(WHEN, "me", "look", detail, None, date(2026, 5, 1)) for detail in details],
+        [(WHEN, "me", "look", detail, None, date(2026, 5, day)) for detail in details],
         schema=AUDIT.polars_schema,
         orient="row",
     )
@@ -244,6 +245,17 @@ def test_history_is_checkpointed_and_compacted(audit: DeltaStore, monkeypatch: p
     fresh = DeltaStore(audit.path.parents[1], AUDIT)
     assert sorted(map(int, fresh.scan().collect()["detail"])) == list(range(50))
     assert fresh.position("t", 0) == 49
+
+
+def test_days_of_a_few_files_are_not_written_again_by_the_stream(
+    audit: DeltaStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "_COMPACT_EVERY", 39)
+    for number in range(39):
+        audit.append(noted(str(number), day=1 + number % 2), {})
+    live = Counter(Path(file).parent.name for file in audit.handle.file_uris())
+    assert live == {"date=2026-05-01": 1, "date=2026-05-02": 19}
+    assert sorted(map(int, audit.scan().collect()["detail"])) == list(range(39))
 
 
 def test_a_handle_older_than_the_log_commits_nothing_until_it_caught_up(lake: Lake) -> None:
