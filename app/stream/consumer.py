@@ -187,11 +187,12 @@ class MicroBatchConsumer(InternalConsumer):
     def close(self) -> None:
         """Close the consumer and the sealing thread.
 
-        Where the topic was recreated the group is left without a word, as a killed process leaves it: such a client
-        may be about to join, and the built-in broker keeps a member for ever that leaves while it joins.
+        Without partitions, or where the topic was recreated, the group is left without a word, as a killed process
+        leaves it: such a client may be about to join, and the built-in broker keeps a member for ever that leaves while
+        it joins, and lets nobody in beside it.
         """
         self._drop()
-        if not isinstance(self._failure, TopicRecreatedError):
+        if self.assignment() and not isinstance(self._failure, TopicRecreatedError):
             super().close()  # type: ignore[no-untyped-call]
         self._sealer.shutdown(wait=False, cancel_futures=True)
 
@@ -281,7 +282,7 @@ class MicroBatchConsumer(InternalConsumer):
             self._waiting_since = math.inf
             logger.warning(
                 "no partition was assigned for %d s: other streams of the group hold them all; where there are none, "
-                "the group hangs, as the built-in broker's may once two streams left it together: take another --group",
+                "the group hangs at the broker: take another --group",
                 _WAIT_SECONDS,
             )
 

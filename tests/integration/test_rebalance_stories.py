@@ -40,6 +40,32 @@ def test_a_second_consumer_joins_and_leaves(house: House) -> None:
     assert check(house.catch_up(), read_back(house.broker, house.topic)).duplicates > 50
 
 
+def test_a_stream_that_is_stopped_while_it_joins_keeps_nobody_out(house: House) -> None:
+    """The built-in broker keeps a member for ever that leaves while it joins: the next stream waited for it."""
+    with house.stream(until_caught_up=False, group=house.topic) as first:
+        first.hear("joins")
+        first.stop()
+    with house.stream(until_caught_up=False, group=house.topic) as second:
+        second.hear("assigned 4")
+        second.stop()
+
+
+def test_two_streams_that_are_stopped_after_one_another_keep_nobody_out(house: House) -> None:
+    """The second one joins anew when the first one has left, and was stopped meanwhile."""
+    with (
+        house.stream(until_caught_up=False, group=house.topic) as first,
+        house.stream(until_caught_up=False, group=house.topic) as second,
+    ):
+        first.hear("assigned 2")
+        second.hear("assigned 2")
+        first.stop()
+        second.hear("revoked 2")
+        second.stop()
+    with house.stream(until_caught_up=False, group=house.topic) as third:
+        third.hear("assigned 4")
+        third.stop()
+
+
 @pytest.mark.parametrize(
     "point",
     [

@@ -76,19 +76,26 @@ def say(*words: object) -> None:
     print(*words, flush=True)  # noqa: T201
 
 
-def say_when_assigned() -> None:
-    original = StreamApplication._on_assign
+def say_of_the_group() -> None:
+    """Say when the stream has asked to join, and how many partitions it is given and has to give up."""
 
-    def wrapped(self: StreamApplication, *args: Any) -> None:
-        original(self, *args)
-        say("assigned", len(args[-1]))
+    def saying(owner: type, name: str, word: str) -> None:
+        original = getattr(owner, name)
 
-    StreamApplication._on_assign = wrapped
+        def wrapped(self: Any, *args: Any, **kwargs: Any) -> None:
+            original(self, *args, **kwargs)
+            say(word, *map(len, args[-1:]))  # of the partitions; to join takes none
+
+        setattr(owner, name, wrapped)
+
+    saying(MicroBatchConsumer, "subscribe", "joins")
+    saying(StreamApplication, "_on_assign", "assigned")
+    saying(StreamApplication, "_on_revoke", "revoked")
 
 
 def stream(settings: Settings, order: dict[str, Any]) -> None:
     streaming._CONSUMER_CONFIG |= order["consumer"]
-    say_when_assigned()
+    say_of_the_group()
     try:
         streaming.run_stream(
             settings,
