@@ -42,7 +42,13 @@ def _column(at: int, name: str, as_text: bool) -> duckdb.Expression:
 
 
 def _beyond_calendar(column: pl.Series) -> bool:
-    """Whether a date or timestamp lies where Python has none; Polars panics when it is to show it."""
+    """Whether a date or timestamp, at any depth, lies where Python has none; Polars panics when it is to show it."""
+    if isinstance(column.dtype, pl.Map):
+        return _beyond_calendar(column.map.values())
+    if isinstance(column.dtype, pl.List | pl.Array):
+        return _beyond_calendar(column.explode())
+    if isinstance(column.dtype, pl.Struct):
+        return any(map(_beyond_calendar, column.struct.unnest()))
     if column.dtype == pl.Date:
         a_day = 1
     elif isinstance(column.dtype, pl.Datetime) and column.dtype.time_unit in _PER_DAY:

@@ -103,6 +103,9 @@ def test_whatever_only_reads_is_run(root: Path, text: str) -> None:
         ("'infinity'::TIMESTAMPTZ", "infinity"),
         ("'-infinity'::DATE", "-infinity"),
         ("TIMESTAMP '12025-01-01'", "12025-01-01"),
+        ("[{'till': 'infinity'::DATE}]", "[{'till': infinity}]"),
+        ("array_value(DATE '2025-01-01', 'infinity'::DATE)", "[2025-01-01, infinity]"),
+        ("MAP {'till': 'infinity'::DATE}", "{till=infinity}"),
     ],
 )
 @pytest.mark.parametrize("form", ["json", "csv", "table"])
