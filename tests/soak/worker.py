@@ -13,6 +13,9 @@ import psutil
 
 from app.child import spawn
 
+_LAST_WORD: Final = "wardlake: "
+"""How a command begins the line that says why it ends. What a library's thread says after it is not its own."""
+
 AGAIN_SECONDS: Final = 1.0
 """How long after an end that was not wanted a process is started again."""
 
@@ -147,7 +150,9 @@ class Worker:
                 whole, end, _ = log.read().rpartition(b"\n")
             self._read += len(whole) + len(end)
             self.lines = whole.decode("utf-8", "replace").splitlines()
-            self._said = self.lines[-1] if self.lines else self._said
+            for line in self.lines:
+                if line.startswith(_LAST_WORD) or not self._said.startswith(_LAST_WORD):
+                    self._said = line
 
     def _end(self, code: int) -> Ended:
         now, service = time.monotonic(), self.role.rest is None

@@ -1,5 +1,7 @@
 """The soak's own judgement: it finds what is lost, twice, unexplained or said, and records what it came to."""
 
+import os
+import time
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +16,7 @@ from tests.soak.exits import Trouble
 from tests.soak.gremlin import Struck
 from tests.soak.house import Recovery
 from tests.soak.report import Report
-from tests.soak.worker import Ended
+from tests.soak.worker import Ended, Role, Worker
 
 EVENTS: Final = 400
 
@@ -86,6 +88,17 @@ def test_an_end_is_explained_by_what_was_done_and_by_nothing_else(one: Ended, tr
     assert exits.reason(one, [Trouble(trouble, 12, 15)]) == reason
     elsewhen = exits.reason(one, [Trouble(trouble, 30, 40)])
     assert elsewhen == (reason if reason in {"killed", "stopped", "done"} else None)
+
+
+def test_what_a_library_says_after_a_command_gave_its_reason_does_not_hide_it(tmp_path: Path) -> None:
+    """A thread of delta-rs panics on a full disk, and at times just after the command had named it."""
+    (tmp_path / "said").write_text(f"begun\n{FULL}\nthread 'tokio' panicked at buffered.rs:369:41:\nnote: omitted\n")
+    command = ["/bin/sh", "-c", f"cat {tmp_path}/said; exit 2"]
+    worker = Worker(Role("maintain", lambda _: command), {"PATH": os.environ["PATH"]}, tmp_path)
+    worker.start()
+    while (found := worker.look()) is None:
+        time.sleep(0.01)
+    assert (found.code, found.said) == (2, FULL)
 
 
 def test_logs_are_searched_for_tracebacks_and_patients(tmp_path: Path) -> None:
