@@ -107,7 +107,7 @@ class Settings(BaseSettings):
     staffed_beds: Path | None = None
     export: Path = Field(default_factory=lambda values: values["data"] / "export")
     heartbeat: Path | None = None
-    batch_messages: int = Field(default=20_000, ge=1, le=500_000)
+    batch_messages: int = Field(default=15_000, ge=1, le=500_000)
     batch_seconds: float = Field(default=0.5, ge=0.05, le=60)
 
     @property

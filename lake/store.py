@@ -42,10 +42,10 @@ LANDING_APP: Final = "wardlake:landing"
 
 _CHECKPOINT_EVERY: Final = 20
 _COMPACT_EVERY: Final = 100
-# Below what a full batch of 20,000 messages writes to Bronze (14 MB): merging such files in pairs, to 32 MB, cost
+# Below what a full batch of 15,000 messages writes to Bronze (10 MB): merging files of 14 MB in pairs, to 32 MB, cost
 # 3.3 µs an event and 125 MB of memory, for nothing that ``maintain`` does not do better.
 _COMPACT_BYTES: Final = 8 * 1024 * 1024
-# With full batches a day of Silver gets two or three files, and merging those was a seventh of all that the stream did.
+# With full batches a day of Silver gets a handful of files, and merging those was a tenth of all that the stream did.
 _COMPACT_FILES: Final = 20
 _REWRITE_LOCK: Final = "_rewrite.lock"  # vacuum passes over what begins with an underscore
 NO_HOOKS: Final = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)

@@ -37,7 +37,7 @@ def test_defaults(tmp_path: Path) -> None:
     assert (settings.topic, settings.group, settings.policy) == (TOPIC, "wardlake", "display")
     assert (settings.key, settings.key_file) == (None, None)
     assert settings.dedup_key == ("patient_id", "event_time")
-    assert (settings.timezone, settings.batch_messages, settings.batch_seconds) == ("UTC", 20_000, 0.5)
+    assert (settings.timezone, settings.batch_messages, settings.batch_seconds) == ("UTC", 15_000, 0.5)
 
 
 def test_the_default_kafka_is_where_the_embedded_broker_listens() -> None:
