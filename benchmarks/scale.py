@@ -1,6 +1,6 @@
 """How cost grows with history: 1, 5, 10, 20 and 50 M events in the lake, of a hospital group that stays as it is.
 
-The first million events are really landed, 15,000 at a time; the history before them is made in bulk
+The first million events are really landed, in full batches; the history before them is made in bulk
 (``benchmarks.bulk``), 60 days earlier for each million. At each size new events are landed through the stream's own
 steps and ``Landing``, in-process and without Kafka; then Gold is built in full and refreshed after one more batch, the
 dashboards' queries are asked over the whole time, and ``verify`` looks at every row. Each is a process of its own.
@@ -38,7 +38,6 @@ from producer.simulator import Simulator, SimulatorSettings
 
 _TIMES: Final = (1, 5, 10, 20, 50)
 _UNIT: Final = 1_000_000
-_BATCH: Final = 15_000
 _BATCHES: Final = 10
 _VERIFIED_UP_TO: Final = 10 * _UNIT
 _ROUNDS: Final = 5
@@ -130,7 +129,7 @@ class Site:
     @property
     def batch(self) -> int:
         """Messages in a batch: the default of the settings, or less where there are not that many."""
-        return min(_BATCH, max(self.unit // 50, 1))
+        return min(self.settings.batch_messages, max(self.unit // 50, 1))
 
     @property
     def events(self) -> int:

@@ -99,9 +99,9 @@ class DeltaStore:
     Cost per append stays flat with history: a checkpoint every 20 commits bounds what is read of the log,
     every 100 commits a compaction of the days that have many small files bounds the number of those (compaction and
     append do not conflict in delta-rs), and log files that a checkpoint stands for go after a minute, because each
-    commit lists the log. A handle that is
-    older than the log catches up from the checkpoint, and can commit nothing before it did. Files that compaction
-    replaced stay an hour for those who still read them (``maintain`` removes them then).
+    commit lists the log. A handle that is older than the log catches up from the checkpoint, and can commit nothing
+    before it did. Files that compaction replaced stay an hour for those who still read them (``maintain`` removes them
+    then).
     """
 
     def __init__(self, root: Path, table: Table) -> None:

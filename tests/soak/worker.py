@@ -22,7 +22,7 @@ AGAIN_SECONDS: Final = 1.0
 
 @dataclass(frozen=True)
 class Ended:
-    """A process that ended: how, what it said last, and whether it was ``asked`` to (killed or stopped)."""
+    """A process that ended: how, its own last line, and whether it was ``asked`` to (killed or stopped)."""
 
     worker: str
     code: int
