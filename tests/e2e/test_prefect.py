@@ -1,6 +1,7 @@
 """The flows as a person meets them in Prefect's UI: planned, run when they fall due, started, paused, read about."""
 
 import signal
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -69,10 +70,12 @@ def falls_due(found: Prefect) -> None:
     """A cron that is added to what is served is kept by the server, run by the process that serves, and seen."""
     gold = found.deployments()["gold"]["id"]
     every_five_seconds = {"schedule": {"cron": "* * * * * */5", "timezone": "UTC"}, "active": True}
+    # Its own schedule may have fallen due already, before anything had landed.
+    since = {"expected_start_time": {"after_": datetime.now(UTC).isoformat()}}
     [added] = found.ask(f"/deployments/{gold}/schedules", [every_five_seconds])
     due = {
         "deployments": {"id": {"any_": [gold]}},
-        "flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}, "tags": {"all_": ["auto-scheduled"]}},
+        "flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}, "tags": {"all_": ["auto-scheduled"]}} | since,
     }
     [run, *_] = until(lambda: found.ask("/flow_runs/filter", due), "a run that fell due")
     assert run["state"]["message"] == "Gold is up to date"
