@@ -5,7 +5,7 @@ the opened message of each row. What is opened stays in memory.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import polars as pl
@@ -47,29 +47,31 @@ Positions = Mapping[tuple[str, int], int]
 def slices(lake: Lake, table: Table, above: Positions | None = None) -> Iterator[pl.DataFrame]:
     """The table's rows in frames of about 100,000, in the order that keeps reads short.
 
-    Slices follow (topic, partition, offset), which file statistics are kept for; ``ops/ingest`` is small. With
-    ``above`` only rows with a higher offset than that.
+    ``ops/ingest`` is small, and comes as one frame. With ``above`` only rows with a higher offset than that.
     """
     store, names = lake.store(table), table.polars_schema.names()
     if table is INGEST:
         yield store.scan().select(names).collect()
         return
-    bounds = store.scan().group_by(PARTITION).agg(low=pl.col("kafka_offset").min(), high=pl.col("kafka_offset").max())
-    for topic_id, partition, low, high in bounds.sort(PARTITION).collect().iter_rows():
+    for within in windows([store.scan()], _SLICE_ROWS, above):
+        rows = store.scan().filter(within).select(names).collect()
+        if not rows.is_empty():
+            yield rows
+
+
+def windows(scans: Iterable[pl.LazyFrame], offsets: int, above: Positions | None = None) -> Iterator[pl.Expr]:
+    """Filters that between them pick each row of the scans once: so many offsets of one partition at a time.
+
+    They follow (topic, partition, offset), which file statistics are kept for, so that each reads few files. With
+    ``above`` only rows with a higher offset than that.
+    """
+    held = pl.concat([scan.select(PLACE) for scan in scans])
+    bounds = held.group_by(PARTITION).agg(low=pl.col("kafka_offset").min(), high=pl.col("kafka_offset").max())
+    for topic_id, partition, low, high in bounds.sort(PARTITION).collect(engine="streaming").iter_rows():
+        here = (pl.col("topic_id") == topic_id) & (pl.col("kafka_partition") == partition)
         first = max(low, (above or {}).get((topic_id, partition), -1) + 1)
-        for start in range(first, high + 1, _SLICE_ROWS):
-            rows = (
-                store.scan()
-                .filter(
-                    pl.col("topic_id") == topic_id,
-                    pl.col("kafka_partition") == partition,
-                    pl.col("kafka_offset").is_between(start, start + _SLICE_ROWS - 1),
-                )
-                .select(names)
-                .collect()
-            )
-            if not rows.is_empty():
-                yield rows
+        for start in range(first, high + 1, offsets):
+            yield here & pl.col("kafka_offset").is_between(start, start + offsets - 1)
 
 
 def measure_masking(lake: Lake, above: Positions, timezone: str) -> pl.DataFrame:

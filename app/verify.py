@@ -9,15 +9,18 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Final
 
 import polars as pl
 
 from app.steps.deduplicate import key_columns
-from app.stored import PARTITION, open_payloads, slices, survivors
+from app.stored import PARTITION, open_payloads, slices, survivors, windows
 from lake.errors import LakeError
 from lake.quality.forms import form_breaches
 from lake.store import Lake
-from lake.tables import BRONZE, INGEST, PLACE, QUARANTINE, SILVER, Table
+from lake.tables import BRONZE, INGEST, QUARANTINE, SILVER, Table
+
+_PART_ROWS: Final = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -110,25 +113,42 @@ def _conservation(lake: Lake) -> list[Check]:
 
 def _places(lake: Lake) -> list[Check]:
     """A message has one Bronze row; Silver and quarantine rows each stand for one, and not for the same."""
-    checks = []
-    bronze = lake.store(BRONZE).scan().select(PLACE)
-    silver = lake.store(SILVER).scan().select(PLACE)
-    held = lake.store(QUARANTINE).scan().filter(pl.col("resolved_at").is_null()).select(PLACE)
-    for name, rows in (("bronze/events", bronze), ("silver and quarantine", pl.concat([silver, held]))):
-        counts = rows.group_by(PLACE).len().select(rows=pl.col("len").sum(), repeats=(pl.col("len") > 1).sum())
-        found = counts.collect(engine="streaming").row(0)
-        checks.append(Check("one row per message", name, found[0] or 0, found[1] or 0))
-    for name, rows in ((SILVER.name, silver), (QUARANTINE.name, held)):
-        orphans = rows.join(bronze, on=PLACE, how="anti").select(pl.len()).collect(engine="streaming").item()
-        checks.append(Check("rows point to Bronze", name, _count(rows), orphans))
-    return checks
+    unresolved = lake.store(QUARANTINE).scan().filter(pl.col("resolved_at").is_null())
+    scans = (lake.store(BRONZE).scan(), lake.store(SILVER).scan(), unresolved)
+    found = Counter[str]()
+    for within in windows(scans, _PART_ROWS):
+        bronze, silver, held = (scan.filter(within).select("kafka_offset").collect().to_series() for scan in scans)
+        both = pl.concat([silver, held])
+        found.update(bronze=bronze.len(), both=both.len(), silver=silver.len(), held=held.len())
+        found.update(bronze_repeats=_repeats(bronze), both_repeats=_repeats(both))
+        found.update(silver_orphans=_orphans(silver, bronze), held_orphans=_orphans(held, bronze))
+    once, known = "one row per message", "rows point to Bronze"
+    return [
+        Check(once, BRONZE.name, found["bronze"], found["bronze_repeats"]),
+        Check(once, "silver and quarantine", found["both"], found["both_repeats"]),
+        Check(known, SILVER.name, found["silver"], found["silver_orphans"]),
+        Check(known, QUARANTINE.name, found["held"], found["held_orphans"]),
+    ]
+
+
+def _repeats(offsets: pl.Series) -> int:
+    """How many offsets stand more than once."""
+    return offsets.filter(offsets.is_duplicated()).n_unique()
+
+
+def _orphans(offsets: pl.Series, bronze: pl.Series) -> int:
+    return offsets.len() - int(offsets.is_in(bronze.implode()).sum())
 
 
 def _duplicate_keys(lake: Lake, key: Sequence[str]) -> Check:
-    rows = lake.store(SILVER).scan()
-    found = rows.group_by(key).len().select(rows=pl.col("len").sum(), repeats=(pl.col("len") > 1).sum())
-    scanned, repeats = found.collect(engine="streaming").row(0)
-    return Check("no duplicate key", SILVER.name, scanned or 0, repeats or 0, "key: " + ", ".join(key))
+    """Keys are looked at in parts by their hash: a key's rows may lie anywhere, and all keys at once take memory."""
+    rows = lake.store(SILVER).scan().select(key)
+    scanned, repeats = int(rows.select(pl.len()).collect().item()), 0
+    parts = 1 + scanned // _PART_ROWS
+    for part in range(parts):
+        counts = rows.filter(pl.struct(key).hash() % parts == part).group_by(key).len()
+        repeats += counts.select((pl.col("len") > 1).sum()).collect(engine="streaming").item()
+    return Check("no duplicate key", SILVER.name, scanned, repeats, "key: " + ", ".join(key))
 
 
 def _contracts(lake: Lake) -> list[Check]:
@@ -174,7 +194,3 @@ def _raw_identifiers(lake: Lake) -> list[Check]:
             scanned[field] += looked_at
             breaches[field] += len(found)
     return [Check("no raw identifier", f"{SILVER.name}, {field}", scanned[field], breaches[field]) for field in scanned]
-
-
-def _count(rows: pl.LazyFrame) -> int:
-    return int(rows.select(pl.len()).collect().item())

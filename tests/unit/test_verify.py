@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
+from app import verify as verifying
 from app.verify import verify
 from lake.errors import LakeError
 from lake.store import open_lake
@@ -31,6 +32,7 @@ PERSON: Final = {
     "notes": "resting",
 }
 KNOWN: Final = pl.col("message_id") == PERSON["message_id"]
+PARTED: Final = ("one row per message", "rows point to Bronze", "no duplicate key")
 Breaches = set[tuple[str, str]]
 
 
@@ -235,6 +237,27 @@ def test_a_sealed_payload_that_does_not_open(root: Path, damage: Callable[[Path]
 def test_a_bronze_row_that_is_gone(root: Path) -> None:
     overwrite(root, BRONZE, rows(root, BRONZE).filter(~_place(root)))
     assert breaches(root) == {("conservation", "all"), ("rows point to Bronze", SILVER.name)}
+
+
+@pytest.mark.parametrize("part_rows", [10, 10_000])
+def test_what_is_looked_at_in_parts_is_counted_alike(
+    root: Path, part_rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silver, first = rows(root, SILVER), rows(root, SILVER).filter(~KNOWN).head(1)
+    same = first.select("patient_key", "event_time", "event_date").row(0, named=True)
+    twin = silver.filter(KNOWN).with_columns(pl.lit(value).alias(name) for name, value in same.items())
+    overwrite(root, BRONZE, rows(root, BRONZE).filter(~_place(root)))
+    overwrite(root, SILVER, pl.concat([silver.filter(~KNOWN), twin, first]))
+    monkeypatch.setattr(verifying, "_PART_ROWS", part_rows)
+    seen = {(c.check, c.table): (c.rows_scanned, c.breaches) for c in verify(open_lake(root, KEY), DEDUP_KEY)}
+    held = rows(root, QUARANTINE).height
+    assert {name: counts for name, counts in seen.items() if name[0] in PARTED} == {
+        ("one row per message", BRONZE.name): (200, 0),
+        ("one row per message", "silver and quarantine"): (silver.height + 1 + held, 1),
+        ("rows point to Bronze", SILVER.name): (silver.height + 1, 1),
+        ("rows point to Bronze", QUARANTINE.name): (held, 0),
+        ("no duplicate key", SILVER.name): (silver.height + 1, 1),
+    }
 
 
 # The command.
