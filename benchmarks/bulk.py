@@ -98,11 +98,16 @@ class Base:
         return rows.with_columns(
             selectors.ends_with("_offset") - below,
             selectors.temporal() - earlier,
-            *((f"{number:02x}" + pl.col(key).str.slice(2)).alias(key) for key in _PSEUDONYMS if key in rows.columns),
+            *(_other(key, number) for key in _PSEUDONYMS if key in rows.columns),
         )
 
     def _append(self, table: Table, rows: pl.DataFrame) -> None:
         self.lake.store(table).append(rows.select(table.polars_schema.names()), {})
+
+
+def _other(key: str, number: int) -> pl.Expr:
+    """Pseudonyms of the copy ``number``, which stand in no other one and not in what is copied: those end otherwise."""
+    return (f"{number:02x}" + pl.col(key).str.reverse().str.slice(2)).alias(key)
 
 
 def _places(rows: pl.DataFrame) -> Iterator[bytes]:

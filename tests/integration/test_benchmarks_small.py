@@ -10,6 +10,7 @@ import pytest
 from benchmarks import footprint, history, latency, scale
 from benchmarks.latency import Load, Measured
 from benchmarks.result import Result
+from lake.tables import SILVER
 
 
 def records(result: Result) -> list[dict[str, Any]]:
@@ -81,6 +82,18 @@ def test_scale() -> None:
     assert 500 < first["events"] < 600
     assert 4.5 < second["events"] / first["events"] < 5.6
     assert all(row[column] > 0 for row in (first, second) for column in result.columns)
+
+
+def test_history_made_in_bulk_is_of_other_patients_and_visits(tmp_path: Path) -> None:
+    site = scale.Site(tmp_path, 2_000, days=3, sizes=1)
+    scale.begin(site, 1)
+    silver = site.lake().store(SILVER).scan().select("patient_key", "visit_key").collect()
+    for number in (1, 2, 3):
+        scale.grow(site, number)
+    grown = site.lake().store(SILVER).scan().select("patient_key", "visit_key").collect()
+    assert grown.height == 4 * silver.height
+    for key in silver.columns:
+        assert grown[key].n_unique() == 4 * silver[key].n_unique()
 
 
 @pytest.mark.slow
