@@ -49,10 +49,11 @@ def run(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def in_parts(connection: duckdb.DuckDBPyConnection, silver: pl.LazyFrame, events: int, folder: Path) -> Iterator[None]:
-    """``run`` over all of Silver in parts of whole visits: each time this yields, the tables hold another part's.
+    """``run`` in parts of whole visits: each time this yields, the tables hold another part's.
 
-    Memory is that of one part, and cost grows with the events: what is folded is written to ``folder`` by parts first
-    (by Polars: 1.1 µs of CPU an event, where DuckDB's partitioned COPY takes 4.4).
+    ``silver``: the rows of the view ``events``, of which there are ``events`` at most. Memory is that of one part, and
+    cost grows with the events: what is folded is written to ``folder`` by parts first (by Polars: 1.1 µs of CPU an
+    event, where DuckDB's partitioned COPY takes 4.4).
     """
     parts = -(-events // _PART_EVENTS)
     if parts <= 1:
