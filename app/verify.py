@@ -21,6 +21,7 @@ from lake.store import Lake
 from lake.tables import BRONZE, INGEST, QUARANTINE, SILVER, Table
 
 _PART_ROWS: Final = 2_000_000
+"""How many rows are compared with each other at once: that took 0.3 GB for places, 0.65 GB for keys."""
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,11 @@ WHERE s.kafka_offset > coalesce(p.kafka_offset, -1);
 
 CREATE TEMP TABLE touched AS SELECT DISTINCT visit_key FROM fresh;
 
+CREATE TEMP TABLE touched_visits AS
+SELECT admitted_at, discharged_at, first_event_at, last_event_at, events FROM old_visits SEMI JOIN touched USING (visit_key);
+
 CREATE TEMP TABLE touched_before AS
-SELECT first_event_at, last_event_at, events FROM old_visits SEMI JOIN touched USING (visit_key)
+SELECT first_event_at, last_event_at, events FROM touched_visits
 UNION ALL
 SELECT first_event_at, last_event_at, events FROM old_incomplete SEMI JOIN touched USING (visit_key);
 
