@@ -23,6 +23,7 @@ TARGET_BYTES: Final = 64 * 1024 * 1024
 """Compaction takes up to ten times as much memory."""
 _SMALL_BYTES: Final = TARGET_BYTES // 4
 _MANY: Final = 5
+_KEPT_HOURS: Final = 1  # for readers of a snapshot whose files were replaced
 
 
 @dataclass(frozen=True)
@@ -53,16 +54,17 @@ def worthwhile(store: DeltaStore) -> list[date]:
 def vacuum(store: DeltaStore, keep: Sequence[int] = ()) -> Size:
     """Remove files that no snapshot needs; returns what went. The files of the versions ``keep`` stay.
 
-    A file goes an hour (the table's own ``deletedFileRetentionDuration``) after it was replaced, or was written and
-    never committed: whoever reads or writes meanwhile is done by then. The table is not being rewritten meanwhile.
+    A file goes an hour after it was replaced, or was written and never committed: whoever reads or writes meanwhile
+    is done by then. The table is not being rewritten meanwhile.
 
     delta-rs lists them and they are removed here. Its own removal makes two commits, which on a published table
     would look like a build that was cut short. Its ``full`` mode is needed: the other one forgets what had been
-    replaced as soon as a checkpoint is made after the retention.
+    replaced as soon as a checkpoint is made after the time that the log names it. From then on it goes by the file's
+    own time, which ``about_to_replace`` sets.
     """
     with store.rewriting():
         store.refresh()
-        listed = store.handle.vacuum(dry_run=True, full=True, keep_versions=list(keep) or None)
+        listed = store.handle.vacuum(_KEPT_HOURS, dry_run=True, full=True, keep_versions=list(keep) or None)
         return _remove([store.path / unquote(name) for name in listed])
 
 
@@ -96,6 +98,7 @@ def forget_resolved(lake: Lake, before: datetime) -> int:
     with lake.landing_lock(), store.rewriting():
         store.refresh()
         rows = _resolved(store, before)
+        store.about_to_replace()
         audit.append(lake.root, "forget", f"{QUARANTINE.name}: rows resolved before {before:%F %T} UTC", rows)
         store.handle.delete(
             f"resolved_at < TIMESTAMP '{before:%F %T.%f}Z'",

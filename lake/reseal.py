@@ -64,6 +64,7 @@ def _reseal_day(lake: Lake, store: DeltaStore, day: date) -> int:
         store.refresh()
         rows = store.scan().filter(pl.col(store.table.partition) == day)
         old = rows.filter(pl.col("key_id") != lake.key.key_id).select(pl.len()).collect().item()
+        store.about_to_replace([day])
         slices = rows.collect_batches(chunk_size=_SLICE_ROWS, maintain_order=True)
         write_deltalake(
             store.handle,

@@ -11,6 +11,7 @@ the handle whose positions were read. delta-rs by itself does not refuse a repea
 """
 
 import contextlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
@@ -47,6 +48,9 @@ _COMPACT_EVERY: Final = 100
 _COMPACT_BYTES: Final = 8 * 1024 * 1024
 # With full batches a day of Silver gets a handful of files, and merging those was a tenth of all that the stream did.
 _COMPACT_FILES: Final = 20
+# Each checkpoint names anew what was replaced within this time: 32,000 files, an hour of small batches in a row, cost
+# it 40 ms more. ``maintain`` gives readers their hour by the files' own time (``about_to_replace``).
+_TOMBSTONES: Final = "interval 10 minutes"
 _REWRITE_LOCK: Final = "_rewrite.lock"  # vacuum passes over what begins with an underscore
 NO_HOOKS: Final = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
 """For a commit beside other writers: the log files that their handles stand on must not go with it."""
@@ -100,8 +104,8 @@ class DeltaStore:
     every 100 commits a compaction of the days that have many small files bounds the number of those (compaction and
     append do not conflict in delta-rs), and log files that a checkpoint stands for go after a minute, because each
     commit lists the log. A handle that is older than the log catches up from the checkpoint, and can commit nothing
-    before it did. Files that compaction replaced stay an hour for those who still read them (``maintain`` removes them
-    then).
+    before it did. Files that were replaced stay an hour for those who still read them (``maintain`` removes them then);
+    the log names them for ten minutes.
     """
 
     def __init__(self, root: Path, table: Table) -> None:
@@ -138,7 +142,7 @@ class DeltaStore:
             partition_by=[self.table.partition],
             configuration={
                 "delta.checkpointInterval": str(_CHECKPOINT_EVERY),
-                "delta.deletedFileRetentionDuration": "interval 1 hours",
+                "delta.deletedFileRetentionDuration": _TOMBSTONES,
                 # Derived tables are read at the version that was published, which need not be their last, nor
                 # recent: ``maintain`` tidies their logs.
                 "delta.logRetentionDuration": "interval 1 minutes" if landed else "interval 1 days",
@@ -202,6 +206,18 @@ class DeltaStore:
         """
         return FileLock(self.path / _REWRITE_LOCK, thread_local=False, mode=0o600)
 
+    def about_to_replace(self, partitions: Sequence[date] | None = None) -> None:
+        """Give the live files of these partitions (None: of all) the time of now; call before a commit replaces them.
+
+        What no snapshot holds, ``maintain`` removes an hour after its file's time: so that is when it was replaced,
+        or shortly before. Before, and not after: a crash in between takes nothing from a reader.
+        """
+        live = self.files()
+        if partitions is not None:
+            live = live.filter(pl.col(f"partition.{self.table.partition}").is_in(partitions))
+        for path in live["path"]:
+            os.utime(self.path / unquote(path))
+
     def crowded(self, small_bytes: int, files: int) -> list[date]:
         """Partitions of the snapshot that hold this many ``files`` or more below ``small_bytes``, in order of date.
 
@@ -225,6 +241,7 @@ class DeltaStore:
         chosen = None if partitions is None else [(self.table.partition, "in", [str(day) for day in partitions])]
         with contextlib.suppress(Timeout), self.rewriting().acquire(blocking=False):
             self.refresh()
+            self.about_to_replace(partitions)
             self.handle.optimize.compact(
                 partition_filters=chosen,
                 target_size=target_bytes,

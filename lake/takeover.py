@@ -84,6 +84,8 @@ def _take_alone(store: DeltaStore, source: Path, mode: Mode, rebuild: int) -> No
         return
     names = ", ".join(f'"{name}"' for name in store.table.polars_schema)
     files = live_files(DeltaTable(source))
+    if mode == "overwrite":
+        store.about_to_replace()
     connection = duckdb.connect(":memory:")
     try:
         connection.execute("SET TimeZone = 'UTC'")

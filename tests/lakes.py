@@ -8,7 +8,9 @@ import io
 import itertools
 import json
 import logging
+import os
 import sys
+import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -120,6 +122,21 @@ def overwrite(root: Path, table: Table, frame: pl.DataFrame) -> None:
     """Replace all rows of a table."""
     frame = frame.select(table.polars_schema.names()).cast(dict(table.polars_schema))
     write_deltalake(DeltaTable(root / table.name), frame, mode="overwrite")
+
+
+def age(root: Path) -> None:
+    """Have every data file of a lake or table be two hours old."""
+    then = time.time() - 2 * 3600
+    for file in root.rglob("*.parquet"):
+        os.utime(file, (then, then))
+
+
+def forget_replaced(root: Path, table: Table) -> None:
+    """Have a table's log no longer name what was replaced, as it is after ten minutes."""
+    DeltaTable(root / table.name).alter.set_table_properties(
+        {"delta.deletedFileRetentionDuration": "interval 0 seconds"}
+    )
+    DeltaTable(root / table.name).create_checkpoint()
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ def months(
     """
     if which is not None and not which:
         return
+    store.about_to_replace(which)
     predicate = None if which is None else f"{store.table.partition} IN ({listed(which)})"
     write_deltalake(
         store.handle,

@@ -16,7 +16,7 @@ from lake.gold.published import Published, last
 from lake.gold.tables import GOLD
 from lake.store import DeltaStore, Lake, scan
 from lake.tables import INCOMPLETE, STAYS, VISITS
-from tests.lakes import KEY_TEXT, Feeder, make_lake, simulated
+from tests.lakes import KEY_TEXT, Feeder, age, forget_replaced, make_lake, simulated
 
 BUILT = {table.name: table for table in (VISITS, STAYS, INCOMPLETE, *GOLD)}
 
@@ -56,11 +56,11 @@ def current(lake: Lake) -> dict[str, int]:
     return {name: DeltaTable(lake.root / name).version() for name in BUILT}
 
 
-def let_no_time_pass(lake: Lake) -> None:
-    """Have the tables keep dead files for no time."""
-    for name in BUILT:
-        kept = {"delta.deletedFileRetentionDuration": "interval 0 seconds"}
-        DeltaTable(lake.root / name).alter.set_table_properties(kept)
+def let_hours_pass(lake: Lake) -> None:
+    """Have what was replaced so far be hours old."""
+    for name, table in BUILT.items():
+        forget_replaced(lake.root, table)
+        age(lake.root / name)
 
 
 def actions(done: list[Maintained], action: str) -> set[str]:
@@ -71,7 +71,7 @@ def test_what_older_builds_left_goes_and_the_published_build_stays(lake: Lake, s
     build(settings)
     more(lake, 30)
     build(settings)
-    let_no_time_pass(lake)
+    let_hours_pass(lake)
     before, versions = contents(lake), current(lake)
     done = maintain(settings)
     assert {"silver/visits", "silver/stays", "gold/admissions", "gold/occupancy"} <= actions(done, "vacuum")
@@ -93,7 +93,7 @@ def test_a_build_that_was_cut_short_is_left_to_the_next_one(
     before = contents(lake)
     more(lake, 31)
     cut_short(settings, monkeypatch)
-    let_no_time_pass(lake)
+    let_hours_pass(lake)
     versions = current(lake)
     assert versions != published(lake).versions
     maintain(settings)
@@ -120,7 +120,7 @@ def test_tables_that_nothing_was_published_of_are_left_alone(
     lake: Lake, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cut_short(settings, monkeypatch)
-    let_no_time_pass(lake)
+    let_hours_pass(lake)
     versions = current(lake)
     assert not {each.table for each in maintain(settings)} & set(BUILT)
     assert current(lake) == versions
