@@ -1,4 +1,4 @@
-"""A reader's hour: files that were replaced stay for an hour from then, however old they are, whatever replaced them."""
+"""A reader's hour: what was replaced stays for an hour from then, however old its files are, whatever replaced them."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
