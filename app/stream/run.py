@@ -52,7 +52,16 @@ class StreamApplication(Application):
         self._enough: Callable[[], bool] = lambda: False
         self._beat = beat
         self.caught_up = False
+        self._stopped = False
         super().__init__(*args, **kwargs)
+
+    def stop(self, fail: bool = False) -> None:
+        """End the run after the micro-batch in hand.
+
+        Holds before the run begins too: Quix takes signals from then on, and forgets a stop when it begins to poll.
+        """
+        self._stopped = True
+        super().stop(fail)
 
     def end_when_caught_up(self, enough: Callable[[], bool]) -> None:
         """End the run when nothing is left to read, or after the micro-batch that is ``enough``."""
@@ -80,6 +89,9 @@ class StreamApplication(Application):
 
     def _process_message(self, dataframe_composed: Any) -> None:
         """Take one micro-batch; Quix notes the offset that its row bears, this those of the other partitions."""
+        if self._stopped:
+            self.stop()
+            return
         self._beat()
         super()._process_message(dataframe_composed)  # type: ignore[no-untyped-call]
         for partition, offset in self.consumer.take_landed().items():

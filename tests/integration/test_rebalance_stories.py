@@ -1,5 +1,7 @@
 """Consumers come, go and die while partitions change hands; a flush that a rebalance left behind writes nothing."""
 
+import os
+import signal
 import threading
 from contextlib import nullcontext
 from pathlib import Path
@@ -12,7 +14,11 @@ from stories.feed import publish, read_back
 from stories.oracle import check
 from stories.process import House
 
+from app.settings import Settings
+from app.stream.consumer import MicroBatchConsumer
 from app.stream.landing import PositionMoved
+from app.stream.run import run_stream
+from lake import policy as policies
 from lake.sealing import LakeKey
 from lake.store import DeltaStore
 from lake.tables import BRONZE, INGEST, QUARANTINE
@@ -48,6 +54,23 @@ def test_a_stream_that_is_stopped_while_it_joins_keeps_nobody_out(house: House) 
     with house.stream(until_caught_up=False, group=house.topic) as second:
         second.hear("assigned 4")
         second.stop()
+
+
+def test_a_stop_that_comes_before_the_first_poll_holds(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Quix takes signals before its run begins, and forgets what they told it when it does."""
+    subscribe = MicroBatchConsumer.subscribe
+    late = threading.Timer(30, os.kill, (os.getpid(), signal.SIGTERM))
+
+    def told_to_stop(self: MicroBatchConsumer, *args: Any, **named: Any) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        subscribe(self, *args, **named)
+        late.start()
+
+    monkeypatch.setattr(MicroBatchConsumer, "subscribe", told_to_stop)
+    settings = Settings(data=house.folder, kafka=house.broker, topic=house.topic)
+    assert not run_stream(settings, new_lake(house.folder), policies.load("display"))
+    assert late.is_alive(), "it ended at the second signal only"
+    late.cancel()
 
 
 def test_two_streams_that_are_stopped_after_one_another_keep_nobody_out(house: House) -> None:
