@@ -210,13 +210,15 @@ class DeltaStore:
         """Give the live files of these partitions (None: of all) the time of now; call before a commit replaces them.
 
         What no snapshot holds, ``maintain`` removes an hour after its file's time: so that is when it was replaced,
-        or shortly before. Before, and not after: a crash in between takes nothing from a reader.
+        or shortly before. Before, and not after: a crash in between takes nothing from a reader. A file that is missing
+        is passed over, for to replace it is what mends the table.
         """
         live = self.files()
         if partitions is not None:
             live = live.filter(pl.col(f"partition.{self.table.partition}").is_in(partitions))
         for path in live["path"]:
-            os.utime(self.path / unquote(path))
+            with contextlib.suppress(FileNotFoundError):
+                os.utime(self.path / unquote(path))
 
     def crowded(self, small_bytes: int, files: int) -> list[date]:
         """Partitions of the snapshot that hold this many ``files`` or more below ``small_bytes``, in order of date.

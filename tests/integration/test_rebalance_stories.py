@@ -68,9 +68,11 @@ def test_a_stop_that_comes_before_the_first_poll_holds(house: House, monkeypatch
 
     monkeypatch.setattr(MicroBatchConsumer, "subscribe", told_to_stop)
     settings = Settings(data=house.folder, kafka=house.broker, topic=house.topic)
-    assert not run_stream(settings, new_lake(house.folder), policies.load("display"))
-    assert late.is_alive(), "it ended at the second signal only"
-    late.cancel()
+    try:
+        assert not run_stream(settings, new_lake(house.folder), policies.load("display"))
+        assert late.is_alive(), "it ended at the second signal only"
+    finally:
+        late.cancel()
 
 
 def test_two_streams_that_are_stopped_after_one_another_keep_nobody_out(house: House) -> None:

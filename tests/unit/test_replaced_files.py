@@ -102,3 +102,14 @@ def test_what_was_just_replaced_stays_though_its_files_are_old(
     age(lake.root)
     care.vacuum(store)
     assert not any(Path(file).exists() for file in replaced)
+
+
+def test_a_table_that_lost_a_file_is_still_mended(lake: Lake) -> None:
+    build(settings_of(lake))
+    before = rows(lake.root, SILVER), rows(lake.root, VISITS).sort("visit_key")
+    for table in (SILVER, VISITS):
+        Path(live_files(DeltaStore(lake.root, table).handle)[0]).unlink()
+    rebuild(lake)
+    build(settings_of(lake), full=True)
+    assert rows(lake.root, SILVER)["message_id"].equals(before[0]["message_id"])
+    assert rows(lake.root, VISITS).sort("visit_key")["visit_key"].equals(before[1]["visit_key"])
