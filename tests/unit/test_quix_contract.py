@@ -61,7 +61,7 @@ SIGNATURES: Final[list[tuple[Callable[..., Any], str, str]]] = [
     (BaseConsumer.commit, "self, message, offsets, asynchronous", "MicroBatchConsumer.commit"),
     (BaseSink.on_paused, "self", "LandingSink.on_paused"),
     (SinkBackpressureError.__init__, "self, retry_after", "LandingSink.flush"),
-    (Application.stop, "self, fail", "run_stream, --until-caught-up"),
+    (Application.stop, "self, fail", "StreamApplication.stop; run_stream, --until-caught-up"),
     (default_on_processing_error, "exc, row, logger", "how a failing step ends the stream"),
 ]
 
@@ -105,7 +105,7 @@ OVERRIDDEN: Final = [
         InternalConsumer,
         {"poll_row", "subscribe", "assign", "trigger_backpressure", "commit", "close", "_error_cb"},
     ),
-    (StreamApplication, Application, {"_get_internal_consumer", "_process_message"}),
+    (StreamApplication, Application, {"_get_internal_consumer", "_process_message", "stop"}),
     (LandingSink, BaseSink, {"setup", "add", "flush", "on_paused"}),
 ]
 
@@ -144,6 +144,15 @@ def test_the_loop_processes_then_commits_then_looks_whether_to_stop() -> None:
     ), "check that each micro-batch is a checkpoint of its own (commit_interval=0)"
     assert in_order(loop, "while run_tracker.running", "commit_checkpoint(force=True)"), "check the end of the stream"
     assert "consumer.poll_row(" in source(Application._process_message), "check MicroBatchConsumer.poll_row"
+
+
+def test_a_signal_before_the_loop_is_a_stop_that_the_loop_forgets() -> None:
+    assert "self.stop()" in source(Application._on_sigterm), "check StreamApplication.stop: SIGTERM no longer calls it"
+    assert "self.stop()" in source(Application._on_sigint), "check StreamApplication.stop: Ctrl-C no longer calls it"
+    assert in_order(source(Application._run_dataframe), "set_as_running()", "while run_tracker.running"), (
+        "a stop before the loop may hold by itself now: take StreamApplication.stop out if it does"
+    )
+    assert "self.running = True" in source(runtracker.RunTracker.set_as_running), "the same"
 
 
 def test_a_checkpoint_flushes_the_sinks_before_it_commits_offsets() -> None:
