@@ -22,8 +22,13 @@ STOP_SECONDS: Final = 5.0
 _ANSWER_SECONDS: Final = 2.0
 _POLL_SECONDS: Final = 0.05
 _HEALTH: Final = "/_stcore/health"
-_NEVER: Final = ("WARDLAKE_KEY", "WARDLAKE_NEW_KEY", "WARDLAKE_KEY_FILE", "WARDLAKE_CONFIG")
-"""What the dashboards are not told: the key, where it is, and a settings file that may hold it."""
+_NEVER: Final = (
+    *("WARDLAKE_KEY", "WARDLAKE_NEW_KEY", "WARDLAKE_KEY_FILE", "WARDLAKE_CONFIG"),
+    *("WARDLAKE_KAFKA_SASL_USERNAME", "WARDLAKE_KAFKA_SASL_PASSWORD"),
+    *("WARDLAKE_KAFKA_SSL_CERTIFICATE", "WARDLAKE_KAFKA_SSL_KEY"),
+)
+"""What the dashboards are not told: the key, what opens the topic, where they are, and a settings file that may hold
+them."""
 _EVERYWHERE: Final = {"0.0.0.0": HOST, "::": "::1"}  # noqa: S104  (named, not listened on)
 LOOPBACK: Final = ("localhost", HOST, "::1")
 """Names of the loopback."""

@@ -9,12 +9,12 @@ import binascii
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
 from zoneinfo import available_timezones
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
@@ -26,6 +26,7 @@ from pydantic_settings import (
 
 from lake.contract import TOPIC
 from lake.errors import UsageError
+from lake.kafka import Kafka
 
 ENV_PREFIX: Final = "WARDLAKE_"
 CONFIG_VARIABLE: Final = "WARDLAKE_CONFIG"
@@ -53,10 +54,22 @@ _POLICY: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _SERVER: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(?P<port>[0-9]{1,5})")
 _SHOWN_CHARS: Final = 80
 
+SECURITY_PROTOCOLS: Final = ("plaintext", "ssl", "sasl_plaintext", "sasl_ssl")
+SASL_MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+_WHERE_SASL: Final = "{} where kafka_security_protocol is sasl_ssl or sasl_plaintext, nothing elsewhere"
+_WHERE_SSL: Final = "{}; nothing where kafka_security_protocol is not ssl or sasl_ssl"
+
 _SENTENCES: Final = {
     "data": "a folder",
     "lake": "a folder",
     "kafka": f"host:port, or several with commas between, such as {DEFAULT_KAFKA}",
+    "kafka_security_protocol": f"{', '.join(SECURITY_PROTOCOLS)}; {SECURITY_PROTOCOLS[0]} where no kafka is named",
+    "kafka_sasl_mechanism": ", ".join(SASL_MECHANISMS),
+    "kafka_sasl_username": _WHERE_SASL.format("a name"),
+    "kafka_sasl_password": _WHERE_SASL.format("a password"),
+    "kafka_ssl_ca": _WHERE_SSL.format("a file of certificates (PEM), or none for the system's"),
+    "kafka_ssl_certificate": _WHERE_SSL.format("a certificate file (PEM), or none"),
+    "kafka_ssl_key": _WHERE_SSL.format("the key file (PEM) of kafka_ssl_certificate, none without one"),
     "topic": "1 to 249 letters, digits, dots, dashes or underscores",
     "group": "1 to 249 letters, digits, dots, dashes or underscores",
     "policy": "the name of a masking policy, such as display",
@@ -96,6 +109,13 @@ class Settings(BaseSettings):
     data: Path = Path("data")
     lake: Path = Field(default_factory=lambda values: values["data"] / "lake")
     kafka: str | None = None
+    kafka_security_protocol: str = SECURITY_PROTOCOLS[0]
+    kafka_sasl_mechanism: str = "SCRAM-SHA-512"
+    kafka_sasl_username: str | None = None
+    kafka_sasl_password: SecretStr | None = None
+    kafka_ssl_ca: Path | None = None
+    kafka_ssl_certificate: Path | None = None
+    kafka_ssl_key: Path | None = None
     topic: str = TOPIC
     group: str = "wardlake"
     policy: str = "display"
@@ -119,6 +139,23 @@ class Settings(BaseSettings):
         return self.kafka or DEFAULT_KAFKA
 
     @property
+    def connection(self) -> Kafka:
+        """``bootstrap``, and what is asked of a client there. It holds the password: hand it to clients only."""
+        security: dict[str, object] = {
+            "security.protocol": self.kafka_security_protocol,
+            "ssl.ca.location": self.kafka_ssl_ca,
+            "ssl.certificate.location": self.kafka_ssl_certificate,
+            "ssl.key.location": self.kafka_ssl_key,
+        }
+        if self.kafka_sasl_password is not None:
+            security |= {
+                "sasl.mechanism": self.kafka_sasl_mechanism,
+                "sasl.username": self.kafka_sasl_username,
+                "sasl.password": self.kafka_sasl_password.get_secret_value(),
+            }
+        return Kafka(self.bootstrap, {name: str(value) for name, value in security.items() if value is not None})
+
+    @property
     def key_path(self) -> Path:
         """The key file: the one that is named, else ``lake.key`` in the data folder."""
         return self.key_file or self.data / "lake.key"
@@ -131,7 +168,10 @@ class Settings(BaseSettings):
         """
         return self.staffed_beds or self.data / "staffed_beds.csv"
 
-    @field_validator("data", "lake", "key_file", "staffed_beds", "export", "heartbeat")
+    @field_validator(
+        *("data", "lake", "key_file", "staffed_beds", "export", "heartbeat"),
+        *("kafka_ssl_ca", "kafka_ssl_certificate", "kafka_ssl_key"),
+    )
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         # Absolute at once: a later change of directory must not move the lake.
@@ -143,6 +183,35 @@ class Settings(BaseSettings):
         for server in (value or DEFAULT_KAFKA).split(","):
             found = _SERVER.fullmatch(server.strip())
             _expect(found is not None and 1 <= int(found["port"]) <= 65_535)
+        return value
+
+    @field_validator("kafka_security_protocol")
+    @classmethod
+    def _protocol(cls, value: str, info: ValidationInfo) -> str:
+        # `wardlake broker`, which is meant where no broker is named, has none but the first.
+        _expect(value.lower() in (SECURITY_PROTOCOLS if info.data.get("kafka") else SECURITY_PROTOCOLS[:1]))
+        return value.lower()
+
+    @field_validator("kafka_sasl_mechanism")
+    @classmethod
+    def _mechanism(cls, value: str) -> str:
+        _expect(value.upper() in SASL_MECHANISMS)
+        return value.upper()
+
+    @field_validator("kafka_sasl_username", "kafka_sasl_password")
+    @classmethod
+    def _sasl(cls, value: str | SecretStr | None, info: ValidationInfo) -> str | SecretStr | None:
+        # Credentials without their protocol would go nowhere, and the messages in clear without a word.
+        _expect((value is not None) == info.data.get("kafka_security_protocol", "").startswith("sasl"))
+        return value
+
+    @field_validator("kafka_ssl_ca", "kafka_ssl_certificate", "kafka_ssl_key")
+    @classmethod
+    def _tls_file(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        encrypted = info.data.get("kafka_security_protocol", "").endswith("ssl")
+        _expect(value is None or (encrypted and value.is_file()))
+        if info.field_name == "kafka_ssl_key":
+            _expect((value is None) == (info.data.get("kafka_ssl_certificate") is None))
         return value
 
     @field_validator("topic", "group")
@@ -267,7 +336,7 @@ def _usage_error(failure: ErrorDetails, flags: Mapping[str, object]) -> UsageErr
         return _unknown_setting(field, flags)
     return UsageError(
         f"{_origin(field, flags)} is wrong",
-        got=_key_shape(failure["input"]) if field in {"key", "new_key"} else _shown(failure["input"]),
+        got=_SHAPES.get(field, _shown)(failure["input"]),
         expected=_SENTENCES[field],
         next_move="correct it, or leave it out for the default (docs/configuration.md)",
     )
@@ -289,7 +358,8 @@ def _origin(field: str, flags: Mapping[str, object]) -> str:
         return flag_name(field)
     if any(name.upper() == env_name(field) and value for name, value in os.environ.items()):
         return env_name(field)
-    return f"{field} in {config_path()}"
+    # What is missing is named as most would set it.
+    return f"{field} in {config_path()}" if field in read_config_file() else env_name(field)
 
 
 def _shown(value: object) -> str:
@@ -300,6 +370,18 @@ def _shown(value: object) -> str:
 def _key_shape(value: object) -> str:
     size = _decoded_bytes(value.get_secret_value() if isinstance(value, SecretStr) else str(value))
     return "text that is not base64 (not shown)" if size is None else f"{size} bytes (not shown)"
+
+
+def _password_shape(value: object) -> str:
+    return "nothing" if value is None else "a password (not shown)"
+
+
+_SHAPES: Final[dict[str, Callable[[object], str]]] = {
+    "key": _key_shape,
+    "new_key": _key_shape,
+    "kafka_sasl_password": _password_shape,
+}
+"""How a secret is spoken of."""
 
 
 def _decoded_bytes(text: str) -> int | None:

@@ -9,6 +9,7 @@ from deltalake import DeltaTable
 
 from app.stream.ends import end_offsets
 from lake.gold.tables import GOLD
+from lake.kafka import Kafka
 from lake.store import DeltaStore, Lake
 from lake.tables import DERIVED
 
@@ -34,9 +35,9 @@ def table_states(lake: Lake) -> list[dict[str, object]]:
     return states
 
 
-def lag_by_partition(lake: Lake, bootstrap: str, topic: str) -> list[dict[str, int]] | None:
+def lag_by_partition(lake: Lake, kafka: Kafka, topic: str) -> list[dict[str, int]] | None:
     """Per partition: last landed offset, the topic's end and what is between; None without broker or topic."""
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    admin = AdminClient(kafka.client())
     try:
         described = admin.describe_topics(TopicCollection([topic]), request_timeout=_SECONDS)[topic].result(_SECONDS)
         partitions = [partition.id for partition in described.partitions]
@@ -46,7 +47,7 @@ def lag_by_partition(lake: Lake, bootstrap: str, topic: str) -> list[dict[str, i
     except (KafkaException, TimeoutError):
         return None
     landed = {partition: lake.landed(str(described.topic_id), partition) for partition in partitions}
-    ends = end_offsets(bootstrap, topic, {p: max(landed[p], starts[p]) for p in partitions})
+    ends = end_offsets(kafka, topic, {p: max(landed[p], starts[p]) for p in partitions})
     return [
         {"partition": p, "landed": landed[p], "end": ends[p], "lag": max(ends[p] - max(landed[p] + 1, starts[p]), 0)}
         for p in partitions

@@ -31,6 +31,7 @@ from app.child import spawn, stop
 from benchmarks.measure import TOPIC, in_a_process
 from benchmarks.result import Cell, Chart, Ratio, Result, console
 from lake import store
+from lake.kafka import Kafka
 from lake.tables import BRONZE, PLACE, SILVER
 from producer.publisher import ensure_topic
 from tests.commands import Place
@@ -126,7 +127,7 @@ def measure(load: Load, flows: Sequence[str]) -> Measured:
     """Put the load on a new lake with these flows beside."""
     with tempfile.TemporaryDirectory() as scratch, EmbeddedBroker() as broker:
         place = Place(Path(scratch), {"WARDLAKE_KAFKA": broker.bootstrap, "WARDLAKE_DATA": scratch})
-        ensure_topic(broker.bootstrap, TOPIC)
+        ensure_topic(Kafka(broker.bootstrap), TOPIC)
         lake, seen = Path(scratch) / "lake", Path(scratch) / "seen.jsonl"
         with place.running("stream") as stream:
             with _watching(lake, seen), _beside(place, flows, seen) as runs:

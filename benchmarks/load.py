@@ -15,6 +15,7 @@ from confluent_kafka import KafkaError, Message, Producer
 
 from app.cli.produce import start_day
 from benchmarks.measure import DAYS, TOPIC
+from lake.kafka import Kafka
 from producer.publisher import ensure_topic
 from producer.simulator import Simulator, SimulatorSettings
 
@@ -78,7 +79,7 @@ def main(bootstrap: str, rate: str, seconds: str, out: str) -> None:
     events = int(float(rate) * float(seconds))
     settings = SimulatorSettings(events=events, days=DAYS, start=start_day(events, DAYS))
     messages = [pair for block in Simulator(settings).blocks() for pair in block.pairs()]
-    ensure_topic(bootstrap, TOPIC)
+    ensure_topic(Kafka(bootstrap), TOPIC)
     feed = Feed(bootstrap, float(rate))
     feed.send(messages)
     if feed.delivered < events:

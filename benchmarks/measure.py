@@ -15,6 +15,7 @@ from typing import Final
 import psutil
 
 from benchmarks.result import console
+from lake.kafka import Kafka
 from producer.publisher import Publisher
 from producer.simulator import Simulator, SimulatorSettings
 
@@ -32,7 +33,7 @@ def publish(bootstrap: str, events: int, days: int = DAYS) -> None:
     from app.cli.produce import start_day
 
     settings = SimulatorSettings(events=events, days=days, start=start_day(events, days))
-    Publisher(bootstrap, TOPIC).publish(Simulator(settings).blocks())
+    Publisher(Kafka(bootstrap), TOPIC).publish(Simulator(settings).blocks())
 
 
 def in_a_process(module: str, *arguments: object) -> Figures:

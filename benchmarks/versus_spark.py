@@ -12,6 +12,7 @@ from benchmarks.ingest import COLUMNS, rate, row
 from benchmarks.measure import TOPIC, Figures, in_a_process, medians, publish
 from benchmarks.result import Chart, Ratio, Result, console
 from benchmarks.spark import compare, compare_gold, contender
+from lake.kafka import Kafka
 from producer.publisher import ensure_topic
 
 _COMPARED = 50_000
@@ -78,7 +79,7 @@ def gold(events: int) -> Result:
 def footprint() -> Result:
     """Start and memory of the JVM's part of such a stack while idle. Raises ``UsageError`` where Spark is missing."""
     with EmbeddedBroker() as broker:
-        ensure_topic(broker.bootstrap, TOPIC)
+        ensure_topic(Kafka(broker.bootstrap), TOPIC)
         spark = contender.idle(broker.bootstrap)
     kafka = in_a_process("benchmarks.spark.kafka_footprint")
     return Result(

@@ -24,6 +24,7 @@ class Settings(BaseSettings):
     data: Path = Path("data")
     lake: Path = Field(default_factory=lambda values: values["data"] / "lake")
     kafka: str = "127.0.0.1:9092"
+    kafka_security_protocol: str = "plaintext"
     topic: str = TOPIC
     dashboard_stale_hours: float = Field(default=26, gt=0)
     dashboard_auth: bool = False

@@ -7,8 +7,9 @@ from app.opening import open_or_create, open_with_key
 from app.settings import Settings
 from app.status import lag_by_partition
 from app.stream.landing import Landed
-from app.stream.run import require_broker, run_stream
+from app.stream.run import run_stream
 from lake import policy as policies
+from lake.kafka import topics
 from lake.store import open_lake
 from lake.tables import SILVER
 
@@ -39,7 +40,7 @@ def sync(settings: Settings, progress: Callable[[str], None], *, demo: bool = Fa
     had landed has landed.
     """
     policy = policies.load(settings.policy)
-    require_broker(settings.bootstrap)  # before a lake and a key are made, or a demo's lake is taken over, for nothing
+    topics(settings.connection)  # before a lake and a key are made, or a demo's lake is taken over, for nothing
     lake = open_with_key(settings) if demo else open_or_create(settings)
     synced, goal = Synced(), _Goal(settings)
 
@@ -58,7 +59,7 @@ class _Goal:
 
     def __init__(self, settings: Settings) -> None:
         self._lake = open_lake(settings.lake)  # with handles of its own: the stream's are used by its threads
-        lag = lag_by_partition(self._lake, settings.bootstrap, settings.topic)
+        lag = lag_by_partition(self._lake, settings.connection, settings.topic)
         self._ends = {row["partition"]: row["end"] for row in lag or []}
         self.topic_id: str | None = None
 

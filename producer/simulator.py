@@ -1,7 +1,7 @@
 """The hospital simulator: believable ADT events, the same bytes for the same seed and version.
 
     simulator = Simulator(SimulatorSettings(seed=7, events=20_000))
-    Publisher("127.0.0.1:9092", TOPIC).publish(simulator.blocks())
+    Publisher(Kafka("127.0.0.1:9092"), TOPIC).publish(simulator.blocks())
 
 Three facilities of eight departments, at its natural size about 700 messages a day: 20,000 are about a
 month. The feed begins as a new interface does, with the next arrival: patients already in hospital are

@@ -47,7 +47,7 @@ def status(
     settings = configuration.load(data=data, lake=lake, kafka=kafka, topic=topic)
     opened = open_without_key(settings)
     tables = table_states(opened)
-    lag = lag_by_partition(opened, settings.bootstrap, settings.topic)
+    lag = lag_by_partition(opened, settings.connection, settings.topic)
     accounting = query.named(settings.lake, "accounting").row(0, named=True)
     last = query.run(settings.lake, "SELECT max(ingested_at) AS last_landed FROM ops.ingest")
     if json:

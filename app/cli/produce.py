@@ -101,7 +101,7 @@ def publish(source: Source, settings: Settings, *, total: int | None, rate: floa
             beat()
             bar.update(bar.task_ids[0], completed=sent)
 
-        return Publisher(settings.bootstrap, settings.topic, rate=rate, on_progress=told).publish(source.blocks())
+        return Publisher(settings.connection, settings.topic, rate=rate, on_progress=told).publish(source.blocks())
 
 
 def _report(result: PublishResult) -> None:

@@ -9,24 +9,19 @@ from collections.abc import Mapping
 
 from confluent_kafka import Consumer, TopicPartition
 
+from lake.kafka import Kafka
+
 _SECONDS = 5.0
 
 
-def end_offsets(bootstrap: str, topic: str, starts: Mapping[int, int]) -> dict[int, int]:
+def end_offsets(kafka: Kafka, topic: str, starts: Mapping[int, int]) -> dict[int, int]:
     """Partition → offset after its last message, found by fetching from ``starts`` (partition → an offset in it).
 
     A partition that does not answer within 5 seconds is left out.
     """
-    consumer = Consumer(
-        {
-            "bootstrap.servers": bootstrap,
-            "group.id": "wardlake-ends",  # needed by the client; nothing is committed and no group is joined
-            "enable.auto.commit": False,
-            "auto.offset.reset": "earliest",
-            "fetch.message.max.bytes": 4096,
-            "log_level": 0,
-        }
-    )
+    # A group is what the client wants; nothing is committed and none is joined.
+    own = {"group.id": "wardlake-ends", "enable.auto.commit": False, "auto.offset.reset": "earliest"}
+    consumer = Consumer(kafka.client({**own, "fetch.message.max.bytes": 4096}))
     ends: dict[int, int] = {}
     deadline = time.monotonic() + _SECONDS
     try:

@@ -9,6 +9,7 @@ from confluent_kafka.admin import AdminClient
 from app.stream.ends import end_offsets
 from app.stream.landing import Landing
 from lake.errors import BrokerError, StreamPositionError, TopicRecreatedError
+from lake.kafka import Kafka
 
 logger = logging.getLogger(__name__)
 
@@ -23,10 +24,10 @@ class Positions:
     (its issue 4898).
     """
 
-    def __init__(self, landing: Landing, admin: AdminClient, bootstrap: str, topic: str) -> None:
+    def __init__(self, landing: Landing, admin: AdminClient, kafka: Kafka, topic: str) -> None:
         self._landing = landing
         self._admin = admin
-        self._bootstrap = bootstrap
+        self._kafka = kafka
         self._topic = topic
         self.topic_id = ""
 
@@ -85,7 +86,7 @@ class Positions:
             ) from None
 
     def _true_end(self, partition: int, landed: int, said: int) -> int:
-        return end_offsets(self._bootstrap, self._topic, {partition: landed}).get(partition, said)
+        return end_offsets(self._kafka, self._topic, {partition: landed}).get(partition, said)
 
     def _watermarks(self, consumer: Any, partition: TopicPartition) -> tuple[int, int]:
         asked = TopicPartition(partition.topic, partition.partition)

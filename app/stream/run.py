@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from tempfile import TemporaryDirectory
 from typing import Any, cast
 
-from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from quixstreams import Application
+from quixstreams.kafka.configuration import ConnectionConfig
 from quixstreams.models import TopicConfig
 
 from app import heartbeat
@@ -19,7 +19,7 @@ from app.stream.landing import Landed, Landing, PositionMoved
 from app.stream.positions import Positions
 from app.stream.sink import LandingSink
 from app.stream.steps import steps
-from lake.errors import BrokerError
+from lake.kafka import topics
 from lake.policy import Policy
 from lake.store import Lake
 
@@ -129,10 +129,11 @@ def run_stream(
     ``TopicRecreatedError`` when the topic was made again meanwhile: the next run lands the new one, best in a new
     process (what is left of the old client stays until this one ends).
     """
-    admin = AdminClient({"bootstrap.servers": settings.bootstrap, "log_level": 0})
-    require_broker(settings.bootstrap)
+    kafka = settings.connection
+    topics(kafka)  # or there is nothing to run on
+    admin = AdminClient(kafka.client())
     landing = Landing(lake, policy, settings.dedup_key, now)
-    positions = Positions(landing, admin, settings.bootstrap, settings.topic)
+    positions = Positions(landing, admin, kafka, settings.topic)
     limits = BatchLimits(settings.batch_messages, settings.batch_seconds)
 
     sink = LandingSink(landing, lambda landed: on_landed(landed, app.consumer.last_lag))
@@ -150,7 +151,7 @@ def run_stream(
 
     state = TemporaryDirectory(prefix="wardlake-quix-")  # Quix makes this folder; no state is kept in it
     app = StreamApplication(
-        broker_address=settings.bootstrap,
+        broker_address=ConnectionConfig.from_librdkafka_dict(kafka.connection()),
         consumer_group=settings.group,
         auto_offset_reset="earliest",
         commit_interval=0.0,
@@ -184,16 +185,3 @@ def _own_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def require_broker(bootstrap: str) -> None:
-    """Raise ``BrokerError`` where no broker answers."""
-    try:
-        AdminClient({"bootstrap.servers": bootstrap, "log_level": 0}).list_topics(timeout=10)
-    except KafkaException as error:
-        raise BrokerError(
-            f"no Kafka broker answers at {bootstrap}",
-            got=error.args[0].name(),
-            expected="a broker",
-            next_move="start one with 'wardlake broker', or set WARDLAKE_KAFKA",
-        ) from None

@@ -43,7 +43,12 @@ def live() -> None:
 
 
 def lag_of(lake: Watched) -> pl.DataFrame | None:
-    """Per partition how far the lake is behind the topic; None where no broker tells."""
+    """Per partition how far the lake is behind the topic; None where no broker tells.
+
+    One that is secured is not asked: what lets a client in opens every raw message, and is none of the dashboards'.
+    """
+    if settings().kafka_security_protocol != "plaintext":
+        return None
     ends = _broker(settings().kafka, settings().topic).look(FIRST_SECONDS)
     return None if ends is None else pipeline_figures.lag(ends, lake.landed(ends.topic_id, sorted(ends.starts)))
 
@@ -119,8 +124,10 @@ def lag_by_partition(lag: pl.DataFrame | None) -> None:
     with parts.panel("Lag by partition", rows, "lag", meaning):
         if lag is None:
             st.info(
-                f"No broker answers at {known.kafka}, or it has no topic {known.topic}. `wardlake broker` starts one; "
-                "`WARDLAKE_KAFKA` names another."
+                "The broker is secured, and the dashboards have no access to it: `wardlake status` shows the lag."
+                if known.kafka_security_protocol != "plaintext"
+                else f"No broker answers at {known.kafka}, or it has no topic {known.topic}. `wardlake broker` starts "
+                "one; `WARDLAKE_KAFKA` names another."
             )
             return
         parts.show(

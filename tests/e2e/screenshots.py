@@ -9,6 +9,7 @@ from app.broker import EmbeddedBroker
 from app.cli.dashboard import of
 from app.settings import load
 from dashboards.main import PAGES
+from lake.kafka import Kafka
 from producer.publisher import Publisher
 from producer.simulator import Simulator, SimulatorSettings
 from tests.commands import ROOT, Place
@@ -44,7 +45,7 @@ def of_dashboards() -> None:
     """Have a hospital's events land and be built, and take a picture of each page."""
     with tempfile.TemporaryDirectory() as folder, EmbeddedBroker() as broker:
         simulator = Simulator(HOSPITAL)
-        Publisher(broker.bootstrap, TOPIC).publish(simulator.blocks())
+        Publisher(Kafka(broker.bootstrap), TOPIC).publish(simulator.blocks())
         simulator.write_staffed_beds(Path(folder) / "data" / "staffed_beds.csv")
         place = Place(Path(folder), {"WARDLAKE_KAFKA": broker.bootstrap})
         for command in ("stream --until-caught-up", "flow quality", "flow gold", "verify", "flow export"):
@@ -61,7 +62,7 @@ def of_prefect() -> None:
     IMAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, EmbeddedBroker() as broker:
         simulator = Simulator(SimulatorSettings(seed=7, events=EVENTS))
-        Publisher(broker.bootstrap, TOPIC).publish(simulator.blocks())
+        Publisher(Kafka(broker.bootstrap), TOPIC).publish(simulator.blocks())
         simulator.write_staffed_beds(Path(folder) / "beds.csv")
         settings = {"WARDLAKE_KAFKA": broker.bootstrap, "WARDLAKE_STAFFED_BEDS": f"{folder}/beds.csv"}
         with prefect(Place(Path(folder), settings)) as found:

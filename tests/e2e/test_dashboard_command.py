@@ -51,7 +51,12 @@ def socket_status(port: int, host: str) -> int:
 
 
 def test_it_serves_this_machine_without_the_key_and_says_when_it_dies(tmp_path: Path) -> None:
-    place = Place(tmp_path, {"WARDLAKE_KEY": KEY_TEXT, "WARDLAKE_TOPIC": "mine"})
+    secured = {"SECURITY_PROTOCOL": "sasl_ssl", "SASL_USERNAME": "me", "SASL_PASSWORD": "mine alone"}
+    place = Place(
+        tmp_path,
+        {"WARDLAKE_KEY": KEY_TEXT, "WARDLAKE_TOPIC": "mine"}
+        | {f"WARDLAKE_KAFKA_{name}": value for name, value in secured.items()},
+    )
     with place.running("dashboard", "--port", "0", "--kafka", "127.0.0.1:1") as running:
         host, port = address(running)
         assert host == "127.0.0.1"
@@ -61,6 +66,8 @@ def test_it_serves_this_machine_without_the_key_and_says_when_it_dies(tmp_path: 
         child = started(running)
         told = child.environ()
         assert {name for name in told if "KEY" in name and name.startswith("WARDLAKE")} == {"WARDLAKE_DEDUP_KEY"}
+        assert not [name for name in told if name.startswith(("WARDLAKE_KAFKA_SASL_U", "WARDLAKE_KAFKA_SASL_P"))]
+        assert told["WARDLAKE_KAFKA_SECURITY_PROTOCOL"] == "sasl_ssl"
         assert told["WARDLAKE_LAKE"] == str(tmp_path / "data" / "lake")
         assert (told["WARDLAKE_KAFKA"], told["WARDLAKE_TOPIC"]) == ("127.0.0.1:1", "mine")
         assert {one.laddr.ip for one in child.net_connections() if one.status == "LISTEN"} == {"127.0.0.1"}

@@ -72,6 +72,16 @@ def test_what_lands_is_seen_without_gold_broker_or_prefect(open_page: Open, land
     assert sizes["silver/events"]["version"] == 1
 
 
+def test_a_secured_broker_is_not_asked(
+    open_page: Open, landing: lakes.Feeder, broker: str, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"KAFKA": broker, "TOPIC": topic, "KAFKA_SECURITY_PROTOCOL": "ssl"}.items():
+        monkeypatch.setenv(f"WARDLAKE_{name}", value)
+    page = open_page(landing.lake.root, "pipeline")
+    assert tile(page, "Lag") == "unknown"
+    assert "The broker is secured, and the dashboards have no access to it" in text_of(page)
+
+
 def test_what_lands_later_is_seen_at_the_next_look(landing: lakes.Feeder) -> None:
     watched = Watched(landing.lake.root)
     now = datetime.now(UTC)

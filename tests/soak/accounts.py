@@ -10,6 +10,7 @@ from confluent_kafka import TopicCollection
 from confluent_kafka.admin import AdminClient
 
 from app.status import lag_by_partition
+from lake.kafka import Kafka
 from lake.store import Lake, open_lake
 from lake.tables import BRONZE, INGEST, PLACE, QUARANTINE, SILVER
 from tests.soak.stage import PARTITIONS, Stage
@@ -41,7 +42,7 @@ class Account:
 
 def drained(stage: Stage) -> Generation | None:
     """The topic's generation if all of it has landed, else None."""
-    lag = lag_by_partition(open_lake(stage.lake), stage.bootstrap, stage.topic)
+    lag = lag_by_partition(open_lake(stage.lake), Kafka(stage.bootstrap), stage.topic)
     if lag is None or len(lag) < PARTITIONS or any(row["lag"] for row in lag):
         return None
     admin = AdminClient({"bootstrap.servers": stage.bootstrap, "log_level": 0})

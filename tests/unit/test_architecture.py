@@ -12,7 +12,7 @@ MAX_LINES: Final = 400
 
 MAY_IMPORT: Final = {
     "lake": {"lake"},
-    "producer": {"producer", "lake.contract", "lake.errors"},
+    "producer": {"producer", "lake.contract", "lake.errors", "lake.kafka"},
     "app": {"app", "lake", "producer"},
     "app/cli": {"app", "lake", "producer", "flows"},
     "flows": {"flows", "app", "lake"},

@@ -24,7 +24,11 @@ SETTING_ROW: Final = re.compile(r"^\| `(\w+)` \| (.+?) \| (.+?) \| (.+?) \| (.+?
 TERM: Final = re.compile(r"^(?:[-*] |\| )?\*\*(?P<term>[^*]+)\*\*", re.MULTILINE)
 
 
-NO_FLAG: Final = ("key", "new_key", "timezone", "staffed_beds", "heartbeat")
+NO_FLAG: Final = (
+    *("key", "new_key", "timezone", "staffed_beds", "heartbeat"),
+    *("kafka_security_protocol", "kafka_sasl_mechanism", "kafka_sasl_username", "kafka_sasl_password"),
+    *("kafka_ssl_ca", "kafka_ssl_certificate", "kafka_ssl_key"),
+)
 
 
 def prose(page: Path) -> str:
@@ -59,14 +63,11 @@ def documented_settings() -> dict[str, tuple[str, str, str]]:
 
 def defaults(settings: Settings) -> dict[str, str]:
     """Return the defaults as the page writes them, taken from settings that nobody set."""
-    plain = {name: str(getattr(settings, name)) for name in Settings.model_fields}
+    plain = {name: str(value or "none") for name, value in settings}
     return plain | {
         "data": f"{settings.data.name}/",
         "lake": f"$WARDLAKE_DATA/{settings.lake.relative_to(settings.data)}",
         "kafka": settings.bootstrap,
-        "key": "none",
-        "new_key": "none",
-        "heartbeat": "none",
         "key_file": f"$WARDLAKE_DATA/{settings.key_path.relative_to(settings.data)}",
         "dedup_key": ",".join(settings.dedup_key),
         "staffed_beds": f"$WARDLAKE_DATA/{settings.staffed_beds_path.relative_to(settings.data)}",

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from confluent_kafka import Consumer, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from lake.kafka import Kafka
 from producer.blocks import Block
 from producer.publisher import Publisher
 from producer.simulator import Simulator, SimulatorSettings
@@ -56,7 +57,7 @@ def create_topic(admin: AdminClient, name: str) -> str:
 def publish(broker: str, topic: str, events: int, seed: int, *, keyed: bool = False) -> None:
     """Publish about ``events`` messages; all twins share their partition where ``keyed``."""
     block = hospital(events, seed, keyed=keyed)
-    assert Publisher(broker, topic).publish([block]).delivered == len(block)
+    assert Publisher(Kafka(broker), topic).publish([block]).delivered == len(block)
 
 
 def hospital(events: int, seed: int, *, keyed: bool = False) -> Block:

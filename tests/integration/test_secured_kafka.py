@@ -1,0 +1,85 @@
+"""A broker that speaks TLS and knows its clients: events go through it, and who is not let in is told why."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from app.broker import EmbeddedBroker
+from tests.commands import SAMPLE, Place
+from tests.tls import Authority, Identity, tls_before
+
+COUNTS = {"messages": 1000, "silver": 970, "quarantined": 10, "duplicates": 20}
+
+
+@dataclass(frozen=True)
+class Secured:
+    """A broker that lets in clients of its authority alone, and one such client."""
+
+    address: str
+    authority: Path
+    client: Identity
+    stranger: Authority
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+    folder = tmp_path_factory.mktemp("certificates")
+    ours, stranger = Authority(folder, "hospital"), Authority(folder, "stranger")
+    # A broker of its own: clients that come another way must not learn the address of this one from it.
+    with EmbeddedBroker() as broker, tls_before(broker.bootstrap, ours.issue("kafka"), ours.certificate) as address:
+        yield Secured(address, ours.certificate, ours.issue("wardlake"), stranger)
+
+
+def place(tmp_path: Path, secured: Secured, authority: Path, client: Identity) -> Place:
+    return Place(
+        tmp_path,
+        {
+            "WARDLAKE_KAFKA": secured.address,
+            "WARDLAKE_KAFKA_SECURITY_PROTOCOL": "SSL",
+            "WARDLAKE_KAFKA_SSL_CA": str(authority),
+            "WARDLAKE_KAFKA_SSL_CERTIFICATE": str(client.certificate),
+            "WARDLAKE_KAFKA_SSL_KEY": str(client.key),
+        },
+    )
+
+
+def test_events_go_through_tls(secured: Secured, tmp_path: Path) -> None:
+    here = place(tmp_path, secured, secured.authority, secured.client)
+    assert "published: 1,000 of 1,000 messages delivered" in here.works("produce", "file", SAMPLE).err
+    here.works("stream", "--until-caught-up")
+    status = here.look("status", "--json").json
+    assert status["messages"] == COUNTS
+    assert [partition["lag"] for partition in status["lag"]] == [0] * 4
+    assert here.works("flow", "daily").code == 0
+
+
+def refusal(here: Place) -> list[str]:
+    ran = here.run("stream", "--until-caught-up")
+    assert ran.code == 2
+    [line] = ran.err.splitlines()
+    return line.split("; ")
+
+
+def test_a_broker_of_another_authority_is_not_trusted(secured: Secured, tmp_path: Path) -> None:
+    said = refusal(place(tmp_path, secured, secured.stranger.certificate, secured.client))
+    assert said[:2] == [f"wardlake: no way in to Kafka at {secured.address}", "got _SSL"]
+    assert said[-1].startswith("check WARDLAKE_KAFKA_SSL_CA and")
+
+
+def test_a_client_of_another_authority_is_not_let_in(secured: Secured, tmp_path: Path) -> None:
+    said = refusal(place(tmp_path, secured, secured.authority, secured.stranger.issue("wardlake")))
+    assert said[0] == f"wardlake: no Kafka broker answers at {secured.address}"  # it hung up
+    assert said[-1] == "see that one listens there, and lets in who comes with these WARDLAKE_KAFKA_… settings"
+
+
+def test_a_key_that_is_none_is_told(secured: Secured, tmp_path: Path) -> None:
+    said = refusal(place(tmp_path, secured, secured.authority, Identity(secured.client.certificate, Path(SAMPLE))))
+    assert said[:2] == [f"wardlake: no way in to Kafka at {secured.address}", "got _INVALID_ARG"]
+    assert said[-1].startswith("check the files that WARDLAKE_KAFKA_SSL_")
+
+
+def test_a_client_that_speaks_no_tls_is_no_way_in(secured: Secured, tmp_path: Path) -> None:
+    said = refusal(Place(tmp_path, {"WARDLAKE_KAFKA": secured.address}))
+    assert said[0] == f"wardlake: no Kafka broker answers at {secured.address}"
