@@ -1,5 +1,6 @@
 """The Quix application: decode → validate → mask → (sink) deduplicate → land, one checkpoint per micro-batch."""
 
+import gc
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -170,10 +171,21 @@ def run_stream(
     frame.sink(sink)
     if until_caught_up:
         app.end_when_caught_up(enough)
-    with state, closing(sink), _own_signals():
+    with state, closing(sink), _own_signals(), _what_is_there_set_apart():
         app.run()
     app.consumer.raise_failure()
     return app.caught_up
+
+
+@contextmanager
+def _what_is_there_set_apart() -> Iterator[None]:
+    """Spare the garbage collector what was there before: code, mostly. Looking through it anew is 3 % of all CPU."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 @contextmanager
