@@ -7,7 +7,7 @@ import polars as pl
 from confluent_kafka import Consumer, TopicPartition
 from deltalake import write_deltalake
 
-from benchmarks.measure import TOPIC, Landings, report
+from benchmarks.measure import TOPIC, Landings, report, size
 
 _BATCH = 50_000
 
@@ -27,7 +27,7 @@ def main(bootstrap: str, events: str, out: str) -> None:
                 landings.note(len(messages))
                 left -= len(messages)
         consumer.close()
-        report(out, landings, table)
+        report(out, landings, size(table))
 
 
 if __name__ == "__main__":

@@ -1,31 +1,89 @@
-"""Peak memory of the stream after a hospital group's events, and after those of ten times as long.
+"""Peak memory of the stream over a hospital group's events, by each tenth of them: it must not grow with history."""
 
-It must not grow with history.
-"""
+import json
+import sys
+import threading
+from pathlib import Path
+from typing import Final
+
+import psutil
 
 from app.broker import EmbeddedBroker
-from benchmarks.measure import DAYS, in_a_process, publish
-from benchmarks.result import Ratio, Result, console
+from benchmarks.measure import DAYS, Figures, Landings, in_a_process, publish
+from benchmarks.result import Chart, Ratio, Result, console
+from benchmarks.wardlake import stream
+
+STEPS: Final = 10
+_LOOK_SECONDS: Final = 0.02
 
 
 def run(events: int) -> Result:
-    """Measure peak RSS at ``events`` and at ten times as many."""
-    rows, peaks = [], []
-    for times in (1, 10):
-        count = times * events
-        with EmbeddedBroker() as broker:
-            console.print(f"publishing {count:,} simulated events")
-            publish(broker.bootstrap, count, times * DAYS)
-            figures = in_a_process("benchmarks.wardlake", broker.bootstrap, count)
-        peaks.append(figures["rss_mb"])
-        rows.append([count, times * DAYS, figures["events_per_second"], figures["cpu_us"], figures["rss_mb"]])
+    """Measure peak RSS while ``events`` are taken in, and while each further such number of later events is."""
+    with EmbeddedBroker() as broker:
+        console.print(f"publishing {STEPS * events:,} simulated events")
+        publish(broker.bootstrap, STEPS * events, STEPS * DAYS)
+        found = in_a_process("benchmarks.memory", broker.bootstrap, events)
+    peaks = [found[f"peak_mb_{step}"] for step in range(STEPS)]
     return Result(
         "memory",
-        "Memory of the stream by events",
-        ["events", "of days", "events/s", "CPU s per million events", "peak RSS MB"],
-        rows,
+        f"Memory of the stream by each {events:,} events",
+        ["events so far", "of days", "events/s", "CPU s per million events", "peak RSS MB meanwhile"],
         [
-            Ratio.at_most("peak RSS at ten times the events / at once", peaks[1] / peaks[0], 1),
+            [(step + 1) * events, (step + 1) * DAYS, found[f"events_per_second_{step}"], found[f"cpu_us_{step}"], peak]
+            for step, peak in enumerate(peaks)
+        ],
+        [
+            Ratio.at_most("peak RSS over ten times the events / over the first", max(peaks) / peaks[0], 1),
+            Ratio.at_most("peak RSS of the last tenth / of the first", peaks[-1] / peaks[0], 1),
             Ratio.at_most("peak RSS, MB", max(peaks), 700),
         ],
+        chart=Chart("line", "events so far", "peak RSS MB meanwhile"),
     )
+
+
+class Peak:
+    """The most memory that this process had resident, looked at every 20 ms."""
+
+    def __init__(self) -> None:
+        self._most = 0
+        self._over = threading.Event()
+        self._looking = threading.Thread(target=self._look, daemon=True)
+        self._looking.start()
+
+    def take(self) -> float:
+        """The peak since it was taken last, in MB."""
+        most, self._most = self._most, 0
+        return most / 1e6
+
+    def end(self) -> None:
+        """Look no more."""
+        self._over.set()
+        self._looking.join()
+
+    def _look(self) -> None:
+        process = psutil.Process()
+        while not self._over.wait(_LOOK_SECONDS):
+            self._most = max(self._most, process.memory_info().rss)
+
+
+def main(bootstrap: str, events: str, out: str) -> None:
+    """Stream until caught up; what each ``events`` cost, its number after each figure's name."""
+    peak, landings, steps = Peak(), Landings([], [], []), list[Figures]()
+    taken = 0
+
+    def note(messages: int) -> None:
+        nonlocal landings, taken
+        landings.note(messages)
+        taken += messages
+        if taken >= (len(steps) + 1) * int(events):
+            steps.append(landings.figures() | {"peak_mb": peak.take()})
+            landings = Landings([], [], [])
+
+    stream(bootstrap, note)
+    peak.end()
+    found = {f"{name}_{step}": value for step, figures in enumerate(steps) for name, value in figures.items()}
+    Path(out).write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:4])

@@ -19,7 +19,7 @@ from deltalake import write_deltalake
 from quixstreams import Application
 from quixstreams.sinks import BatchingSink, SinkBatch
 
-from benchmarks.measure import TOPIC, Landings, report
+from benchmarks.measure import TOPIC, Landings, report, size
 from lake.contract import FIELDS, ICD10_PATTERN, MAX_FIELD_BYTES, REQUIRED, VALUE_SETS
 from lake.identifiers import MIN_CHARS, PATTERN, REDACTED, SEARCHED, scrub
 from lake.sealing import LakeKey
@@ -208,7 +208,7 @@ def main(bootstrap: str, _: str, out: str) -> None:
         frame.sink(DeltaSink(f"{scratch}/silver", landings))
         threading.excepthook = lambda _: None
         app.run(timeout=5.0, collect=False)
-        report(out, landings, f"{scratch}/silver")
+        report(out, landings, size(f"{scratch}/silver"))
 
 
 if __name__ == "__main__":

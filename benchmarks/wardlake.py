@@ -2,18 +2,18 @@
 
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from app import settings as configuration
 from app.stream.run import run_stream
-from benchmarks.measure import Landings, report
+from benchmarks.measure import Landings, report, size
 from lake import policy, store
 from lake.sealing import LakeKey
 
 
-def main(bootstrap: str, _: str, out: str) -> None:
-    """Stream until caught up."""
-    landings = Landings([], [], [])
+def stream(bootstrap: str, on_landed: Callable[[int], None]) -> int:
+    """Stream into a lake of its own until caught up, telling of the messages of each batch; bytes that it takes."""
     with tempfile.TemporaryDirectory() as scratch:
         settings = configuration.load(kafka=bootstrap, data=scratch)
         lake = store.create(Path(scratch) / "lake", LakeKey(bytes(32)))
@@ -22,9 +22,16 @@ def main(bootstrap: str, _: str, out: str) -> None:
             lake,
             policy.load("display"),
             until_caught_up=True,
-            on_landed=lambda landed, _: landings.note(sum(batch.messages for batch in landed)),
+            on_landed=lambda landed, _: on_landed(sum(batch.messages for batch in landed)),
         )
-        report(out, landings, settings.lake)
+        return size(settings.lake)
+
+
+def main(bootstrap: str, _: str, out: str) -> None:
+    """Stream until caught up."""
+    landings = Landings([], [], [])
+    stored = stream(bootstrap, landings.note)
+    report(out, landings, stored)
 
 
 if __name__ == "__main__":

@@ -38,13 +38,13 @@ class Kafka:
         """Whether it takes more than an address to be let in."""
         return self.security.get("security.protocol", "plaintext") != "plaintext"
 
-    def connection(self) -> dict[str, str]:
+    def access(self) -> dict[str, str]:
         """How to connect, as librdkafka's settings."""
         return {"bootstrap.servers": self.servers, **self.security}
 
     def client(self, own: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """A librdkafka configuration: how to connect, silent, and the client's ``own`` settings."""
-        return {**self.connection(), "log_level": 0, **(own or {})}
+        return {**self.access(), "log_level": 0, **(own or {})}
 
 
 def topics(kafka: Kafka) -> Mapping[str, Any]:

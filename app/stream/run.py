@@ -152,7 +152,7 @@ def run_stream(
 
     state = TemporaryDirectory(prefix="wardlake-quix-")  # Quix makes this folder; no state is kept in it
     app = StreamApplication(
-        broker_address=ConnectionConfig.from_librdkafka_dict(kafka.connection()),
+        broker_address=ConnectionConfig.from_librdkafka_dict(kafka.access()),
         consumer_group=settings.group,
         auto_offset_reset="earliest",
         commit_interval=0.0,

@@ -31,7 +31,7 @@ def told(**flags: object) -> dict[str, str]:
 
 
 def test_without_settings_an_address_is_all() -> None:
-    assert load().connection.connection() == {"bootstrap.servers": "127.0.0.1:9092", "security.protocol": "plaintext"}
+    assert load().connection.access() == {"bootstrap.servers": "127.0.0.1:9092", "security.protocol": "plaintext"}
     assert not load(kafka=ADDRESS).connection.secured
 
 
