@@ -42,7 +42,9 @@ LANDING_APP: Final = "wardlake:landing"
 """The Delta ``txn`` app id that numbers landings: one at a time in the whole lake, each with one more than the last."""
 
 _CHECKPOINT_EVERY: Final = 20
-_COMPACT_EVERY: Final = 100
+COMPACT_EVERY: Final = 100
+"""Commits of a table, or landings, from one look for many small files to the next."""
+
 # Below what a full batch of 15,000 messages writes to Bronze (10 MB): merging files of 14 MB in pairs, to 32 MB, cost
 # 3.3 µs an event and 125 MB of memory, for nothing that ``maintain`` does not do better.
 _COMPACT_BYTES: Final = 8 * 1024 * 1024
@@ -103,12 +105,11 @@ def app_id(topic_id: str, partition: int) -> str:
 class DeltaStore:
     """One Delta table of the lake, opened for reading and fenced appending. Not thread-safe.
 
-    Cost per append stays flat with history: a checkpoint every 20 commits bounds what is read of the log,
-    every 100 commits a compaction of the days that have many small files bounds the number of those (compaction and
-    append do not conflict in delta-rs), and log files that a checkpoint stands for go after a minute, because each
-    commit lists the log. A handle that is older than the log catches up from the checkpoint, and can commit nothing
-    before it did. Files that were replaced stay an hour for those who still read them (``maintain`` removes them then);
-    the log names them for ten minutes.
+    Cost per append stays flat with history: a checkpoint every 20 commits bounds what is read of the log, a compaction
+    every 100 commits of the days that have many small files bounds the number of those, and log files that a checkpoint
+    stands for go after a minute, because each commit lists the log. A handle that is older than the log catches up from
+    the checkpoint, and can commit nothing before it did. Files that were replaced stay an hour for those who still read
+    them (``maintain`` removes them then); the log names them for ten minutes.
     """
 
     def __init__(self, root: Path, table: Table) -> None:
@@ -182,8 +183,8 @@ class DeltaStore:
             self._positions = (self.handle.version(), {})
         return self._positions
 
-    def append(self, frame: pl.DataFrame, positions: Mapping[str, int]) -> None:
-        """Commit ``frame`` and, in the same commit, each app id's new position.
+    def append(self, frame: pl.DataFrame, positions: Mapping[str, int], *, tidy: bool = True) -> None:
+        """Commit ``frame`` and, in the same commit, each app id's new position; every 100th commit, ``tidy`` too.
 
         ``frame`` may be empty: the positions are committed all the same. Raises ``CommitFailedError`` when
         another writer moved one of these app ids since the handle was last refreshed; nothing is written then.
@@ -200,7 +201,12 @@ class DeltaStore:
         )
         if self.handle.version() == before + 1:  # otherwise others committed in between
             self._positions = (before + 1, {**known, **positions})
-        if self.handle.version() % _COMPACT_EVERY == 0 and (days := self.crowded(_COMPACT_BYTES, _COMPACT_FILES)):
+        if tidy and self.handle.version() % COMPACT_EVERY == 0:
+            self.tidy()
+
+    def tidy(self) -> None:
+        """Compact the days that have many small files, as of the last ``refresh`` or append."""
+        if days := self.crowded(_COMPACT_BYTES, _COMPACT_FILES):
             self.compact(days)
 
     def rewriting(self) -> FileLock:
@@ -317,6 +323,14 @@ class Lake:
     def landings_done(self) -> int:
         """Number of the last landing that was finished, with its last commit, which is Silver's."""
         return self.store(SILVER).position_of(LANDING_APP)
+
+    def tidy(self) -> None:
+        """Compact the days of streamed tables that have many small files.
+
+        On handles of its own: landings may go on meanwhile, for compaction and append do not conflict in delta-rs.
+        """
+        for store in self.streamed():
+            DeltaStore(self.root, store.table).tidy()
 
     def streamed(self) -> list[DeltaStore]:
         """The tables that a batch lands in, in the order of their commits."""

@@ -85,6 +85,10 @@ class Feeder:
         [batch] = decided(self.lake, self.policy, self._sealed(list(messages)))
         return self._landing.land(batch)
 
+    def close(self) -> None:
+        """Wait for what goes on beside the landings."""
+        self._landing.close()
+
     def _sealed(self, messages: list[Message]) -> pl.DataFrame:
         """The messages as Bronze would hold them."""
         partitions = [partition for partition, _ in messages]

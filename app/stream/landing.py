@@ -14,9 +14,10 @@ Landings are one after the other in the whole lake (by a lock, and failing that 
 the Silver of the one before it: twins are found whichever partitions and streams they came through.
 """
 
+import logging
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
@@ -32,11 +33,13 @@ from app.stream.batch import MicroBatch, without_values_in_errors
 from app.stream.steps import steps
 from lake import takeover
 from lake.dedup_index import DedupIndex
-from lake.errors import WardlakeError
+from lake.errors import WardlakeError, kind_of
 from lake.policy import Policy
 from lake.sealing import places
-from lake.store import LANDING_APP, DeltaStore, Lake, app_id
+from lake.store import COMPACT_EVERY, LANDING_APP, DeltaStore, Lake, app_id
 from lake.tables import BRONZE, INGEST, QUARANTINE, SILVER, UTC, Table
+
+logger = logging.getLogger(__name__)
 
 _INGEST: Final = INGEST.polars_schema
 
@@ -67,6 +70,9 @@ class Landed:
 class Landing:
     """Lands micro-batches in a lake. One per process; not thread-safe.
 
+    After every 100th landing small files are compacted, on a thread of its own: where batches are small, that takes
+    as long as several landings.
+
     ``now`` gives the time; it is called once per landing, for the batch's own record only.
     """
 
@@ -85,6 +91,12 @@ class Landing:
         self._now = now
         self._kind = kind
         self._expected: dict[Position, int] = {}
+        self._tidier = ThreadPoolExecutor(1, thread_name_prefix="tidy")
+        self._tidying: Future[None] | None = None
+
+    def close(self) -> None:
+        """Wait for the compaction under way, if there is one."""
+        self._tidier.shutdown()
 
     def expect(self, topic_id: str, partition: int) -> int:
         """Start (again) from what the lake holds of a partition. Returns the last offset that landed."""
@@ -105,10 +117,20 @@ class Landing:
             for partition in last:
                 if self._lake.landed(batch.topic_id, partition) != self._expected.get((batch.topic_id, partition)):
                     raise _moved(partition)
-            landed = self._fenced(batch, self._lake.landings_begun() + 1)
+            number = self._lake.landings_begun() + 1
+            landed = self._fenced(batch, number)
         for partition, offset in last.items():
             self._expected[batch.topic_id, partition] = offset
+        if number % COMPACT_EVERY == 0 and (self._tidying is None or self._tidying.done()):
+            self._tidying = self._tidier.submit(self._tidy)
         return landed
+
+    def _tidy(self) -> None:
+        """Compact; what goes wrong is logged: landings go on, and the next time is the next try."""
+        try:
+            self._lake.tidy()
+        except Exception as error:
+            logger.warning("small files were not compacted: %s", kind_of(error))
 
     def make_whole(self) -> None:
         """Carry through what a crash cut short: a takeover, a landing. Call under the landing lock.
@@ -174,7 +196,7 @@ class Landing:
         store = self._lake.store(table)
         behind = {app: offset for app, offset in last.items() if store.position_of(app) < offset}
         if behind:
-            store.append(rows, behind)
+            store.append(rows, behind, tidy=False)
 
     def _deduplicate(self, batch: MicroBatch) -> Deduplicated:
         rows = trim(self._lake.store(SILVER), silver_rows(batch))

@@ -64,11 +64,12 @@ class LandingSink(BaseSink):
         self._pending = []
 
     def close(self) -> None:
-        """Settle, then end the landing thread."""
+        """Settle, then end the threads that land and compact."""
         try:
             self.settle()
         finally:
             self._lander.shutdown()
+            self._landing.close()
 
     def _wait(self) -> None:
         under_way, self._under_way = self._under_way, None

@@ -62,10 +62,10 @@ def listening(decode: Callable[..., Any]) -> Callable[..., Any]:
 def failing_append(table: str, fail: Callable[[], NoReturn]) -> Callable[..., None]:
     append = DeltaStore.append
 
-    def fail_for_one(self: DeltaStore, *arguments: Any) -> None:
+    def fail_for_one(self: DeltaStore, *arguments: Any, **how: Any) -> None:
         if self.table.name == table:
             fail()
-        append(self, *arguments)
+        append(self, *arguments, **how)
 
     return fail_for_one
 

@@ -133,8 +133,8 @@ def test_a_flush_left_behind_before_the_next_commit_writes_no_more(
     held, reached, going_on = reopened(lake), threading.Event(), threading.Event()
     append = DeltaStore.append
 
-    def stalling_append(self: DeltaStore, *args: Any) -> None:
-        append(self, *args)
+    def stalling_append(self: DeltaStore, *args: Any, **kwargs: Any) -> None:
+        append(self, *args, **kwargs)
         if self is held.store(table):
             reached.set()
             assert going_on.wait(30)

@@ -37,10 +37,10 @@ def test_a_stream_whose_disk_is_full_says_so(tmp_path: Path, monkeypatch: pytest
     lake, produced = new_lake(tmp_path), messages()
     append = DeltaStore.append
 
-    def full(store: DeltaStore, *rest: Any) -> None:
+    def full(store: DeltaStore, *rest: Any, **how: Any) -> None:
         if store.table is SILVER:
             raise DeltaError(FULL)
-        append(store, *rest)
+        append(store, *rest, **how)
 
     lands, cut = landing(lake), batch(lake, produced[:200])
     with monkeypatch.context() as disk:

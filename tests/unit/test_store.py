@@ -234,7 +234,7 @@ def test_columns_may_come_in_any_order_and_no_other_type(audit: DeltaStore) -> N
 
 
 def test_history_is_checkpointed_and_compacted(audit: DeltaStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "_COMPACT_EVERY", 25)
+    monkeypatch.setattr(store, "COMPACT_EVERY", 25)
     for number in range(50):
         audit.append(noted(str(number)), {app_id("t", 0): number})
     log = audit.path / "_delta_log"
@@ -250,7 +250,7 @@ def test_history_is_checkpointed_and_compacted(audit: DeltaStore, monkeypatch: p
 def test_days_of_a_few_files_are_not_written_again_by_the_stream(
     audit: DeltaStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "_COMPACT_EVERY", 39)
+    monkeypatch.setattr(store, "COMPACT_EVERY", 39)
     for number in range(39):
         audit.append(noted(str(number), day=1 + number % 2), {})
     live = Counter(Path(file).parent.name for file in audit.handle.file_uris())

@@ -88,11 +88,11 @@ def dying(table: str, when: str) -> Iterator[None]:
     """Die before or after the commit of a table."""
     append = DeltaStore.append
 
-    def dying_append(self: DeltaStore, *args: Any) -> None:
+    def dying_append(self: DeltaStore, *args: Any, **kwargs: Any) -> None:
         if self.table.name != table:
-            return append(self, *args)
+            return append(self, *args, **kwargs)
         if when == "after":
-            append(self, *args)
+            append(self, *args, **kwargs)
         raise Died
 
     with pytest.MonkeyPatch.context() as patch:

@@ -1,0 +1,90 @@
+"""Small files are compacted beside the landings: they go on meanwhile, and whatever becomes of it."""
+
+import errno
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from app.stream import landing
+from lake import store
+from lake.store import Lake, live_files, open_lake
+from lake.tables import LANDED, SILVER
+from tests import lakes
+
+EVERY = 25
+
+
+@pytest.fixture
+def feeder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> lakes.Feeder:
+    monkeypatch.setattr(landing, "COMPACT_EVERY", EVERY)
+    return lakes.Feeder(store.create(tmp_path / "lake", lakes.KEY))
+
+
+def land(feeder: lakes.Feeder, first: int, last: int) -> None:
+    """Landings of one message each, by number."""
+    for number in range(first, last + 1):
+        feeder.land([(0, lakes.event(patient_id=f"MRN{number:07}", notes=str(number)))])
+
+
+def held_up(monkeypatch: pytest.MonkeyPatch, begins: Callable[[Lake], None]) -> Counter[str]:
+    """Have ``Lake.tidy`` begin with this; how often it was called and came to its end."""
+    counts, tidy = Counter[str](), Lake.tidy
+
+    def counted(lake: Lake) -> None:
+        counts["called"] += 1
+        begins(lake)
+        tidy(lake)
+        counts["done"] += 1
+
+    monkeypatch.setattr(Lake, "tidy", counted)
+    return counts
+
+
+def test_it_is_done_after_so_many_landings_and_no_row_is_lost(feeder: lakes.Feeder) -> None:
+    land(feeder, 1, EVERY - 1)
+    feeder.close()
+    files = {table.name: len(live_files(store.DeltaStore(feeder.lake.root, table).handle)) for table in LANDED}
+    assert files[SILVER.name] == EVERY - 1
+    again = lakes.Feeder(open_lake(feeder.lake.root, lakes.KEY))
+    land(again, EVERY, 2 * EVERY)
+    again.close()
+    for table in LANDED:
+        if files[table.name]:  # nothing was quarantined
+            # The second time may find the first one still under way.
+            assert len(live_files(store.DeltaStore(feeder.lake.root, table).handle)) <= EVERY + 5
+    silver = lakes.rows(feeder.lake.root, SILVER)
+    assert silver["notes"].to_list() == [str(number) for number in range(1, 2 * EVERY + 1)]
+
+
+def test_landings_go_on_meanwhile(feeder: lakes.Feeder, monkeypatch: pytest.MonkeyPatch) -> None:
+    goes_on = threading.Event()
+    counts = held_up(monkeypatch, lambda _: assert_in_time(goes_on))
+    land(feeder, 1, 2 * EVERY)  # twice it would be due: one at a time
+    assert counts == {"called": 1}
+    goes_on.set()
+    feeder.close()
+    assert counts == {"called": 1, "done": 1}
+    assert lakes.rows(feeder.lake.root, SILVER).height == 2 * EVERY
+
+
+def assert_in_time(event: threading.Event) -> None:
+    assert event.wait(60)
+
+
+def test_what_goes_wrong_is_logged_without_a_value_and_landings_go_on(
+    feeder: lakes.Feeder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(_: Lake) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "MRN0000001")
+
+    counts = held_up(monkeypatch, fails)
+    with caplog.at_level(logging.WARNING):
+        land(feeder, 1, EVERY)
+        feeder.close()
+    assert counts == {"called": 1}
+    assert caplog.messages == ["small files were not compacted: a full disk"]
+    assert lakes.rows(feeder.lake.root, SILVER).height == EVERY
