@@ -1,12 +1,15 @@
 """A broker that speaks TLS and knows its clients: events go through it, and who is not let in is told why."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from app import settings as configuration
 from app.broker import EmbeddedBroker
+from lake.errors import BrokerError
+from lake.kafka import topics
 from tests.commands import SAMPLE, Place
 from tests.tls import Authority, Identity, tls_before
 
@@ -32,21 +35,18 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
         yield Secured(address, ours.certificate, ours.issue("wardlake"), stranger)
 
 
-def place(tmp_path: Path, secured: Secured, authority: Path, client: Identity) -> Place:
-    return Place(
-        tmp_path,
-        {
-            "WARDLAKE_KAFKA": secured.address,
-            "WARDLAKE_KAFKA_SECURITY_PROTOCOL": "SSL",
-            "WARDLAKE_KAFKA_SSL_CA": str(authority),
-            "WARDLAKE_KAFKA_SSL_CERTIFICATE": str(client.certificate),
-            "WARDLAKE_KAFKA_SSL_KEY": str(client.key),
-        },
-    )
+def variables(secured: Secured, authority: Path, client: Identity) -> dict[str, str]:
+    return {
+        "WARDLAKE_KAFKA": secured.address,
+        "WARDLAKE_KAFKA_SECURITY_PROTOCOL": "SSL",
+        "WARDLAKE_KAFKA_SSL_CA": str(authority),
+        "WARDLAKE_KAFKA_SSL_CERTIFICATE": str(client.certificate),
+        "WARDLAKE_KAFKA_SSL_KEY": str(client.key),
+    }
 
 
 def test_events_go_through_tls(secured: Secured, tmp_path: Path) -> None:
-    here = place(tmp_path, secured, secured.authority, secured.client)
+    here = Place(tmp_path, variables(secured, secured.authority, secured.client))
     assert "published: 1,000 of 1,000 messages delivered" in here.works("produce", "file", SAMPLE).err
     here.works("stream", "--until-caught-up")
     status = here.look("status", "--json").json
@@ -55,31 +55,41 @@ def test_events_go_through_tls(secured: Secured, tmp_path: Path) -> None:
     assert here.works("flow", "daily").code == 0
 
 
-def refusal(here: Place) -> list[str]:
-    ran = here.run("stream", "--until-caught-up")
-    assert ran.code == 2
-    [line] = ran.err.splitlines()
-    return line.split("; ")
+@pytest.fixture
+def refusal(monkeypatch: pytest.MonkeyPatch, secured: Secured) -> Callable[..., list[str]]:
+    """What is said to who comes with these settings, in its parts."""
+    monkeypatch.setattr("lake.kafka.CONNECT_SECONDS", 2)
+
+    def refused(authority: Path, client: Identity) -> list[str]:
+        for name, value in variables(secured, authority, client).items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(BrokerError) as caught:
+            topics(configuration.load().connection)
+        return str(caught.value).split("; ")
+
+    return refused
 
 
-def test_a_broker_of_another_authority_is_not_trusted(secured: Secured, tmp_path: Path) -> None:
-    said = refusal(place(tmp_path, secured, secured.stranger.certificate, secured.client))
-    assert said[:2] == [f"wardlake: no way in to Kafka at {secured.address}", "got _SSL"]
+def test_a_broker_of_another_authority_is_not_trusted(secured: Secured, refusal: Callable[..., list[str]]) -> None:
+    said = refusal(secured.stranger.certificate, secured.client)
+    assert said[:2] == [f"no way in to Kafka at {secured.address}", "got _SSL"]
     assert said[-1].startswith("check WARDLAKE_KAFKA_SSL_CA and")
 
 
-def test_a_client_of_another_authority_is_not_let_in(secured: Secured, tmp_path: Path) -> None:
-    said = refusal(place(tmp_path, secured, secured.authority, secured.stranger.issue("wardlake")))
-    assert said[0] == f"wardlake: no Kafka broker answers at {secured.address}"  # it hung up
+def test_a_client_of_another_authority_is_not_let_in(secured: Secured, refusal: Callable[..., list[str]]) -> None:
+    said = refusal(secured.authority, secured.stranger.issue("wardlake"))
+    assert said[0] == f"no Kafka broker answers at {secured.address}"  # it hung up
     assert said[-1] == "see that one listens there, and lets in who comes with these WARDLAKE_KAFKA_… settings"
 
 
-def test_a_key_that_is_none_is_told(secured: Secured, tmp_path: Path) -> None:
-    said = refusal(place(tmp_path, secured, secured.authority, Identity(secured.client.certificate, Path(SAMPLE))))
-    assert said[:2] == [f"wardlake: no way in to Kafka at {secured.address}", "got _INVALID_ARG"]
+def test_a_key_that_is_none_is_told(secured: Secured, refusal: Callable[..., list[str]]) -> None:
+    said = refusal(secured.authority, Identity(secured.client.certificate, SAMPLE))
+    assert said[:2] == [f"no way in to Kafka at {secured.address}", "got _INVALID_ARG"]
     assert said[-1].startswith("check the files that WARDLAKE_KAFKA_SSL_")
 
 
-def test_a_client_that_speaks_no_tls_is_no_way_in(secured: Secured, tmp_path: Path) -> None:
-    said = refusal(Place(tmp_path, {"WARDLAKE_KAFKA": secured.address}))
-    assert said[0] == f"wardlake: no Kafka broker answers at {secured.address}"
+def test_who_speaks_no_tls_is_not_let_in(secured: Secured, tmp_path: Path) -> None:
+    ran = Place(tmp_path, {"WARDLAKE_KAFKA": secured.address}).run("stream", "--until-caught-up")
+    assert ran.code == 2
+    assert ran.err.startswith(f"wardlake: no Kafka broker answers at {secured.address}; ")
+    assert not (tmp_path / "data").exists()

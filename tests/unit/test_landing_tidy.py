@@ -15,7 +15,7 @@ from lake.store import Lake, live_files, open_lake
 from lake.tables import LANDED, SILVER
 from tests import lakes
 
-EVERY = 25
+EVERY = 20
 
 
 @pytest.fixture
