@@ -27,8 +27,7 @@ _NEVER: Final = (
     *("WARDLAKE_KAFKA_SASL_USERNAME", "WARDLAKE_KAFKA_SASL_PASSWORD"),
     *("WARDLAKE_KAFKA_SSL_CERTIFICATE", "WARDLAKE_KAFKA_SSL_KEY"),
 )
-"""What the dashboards are not told: the key, what opens the topic, where they are, and a settings file that may hold
-them."""
+"""What the dashboards are not told: the key, what opens the topic, and where these or a file that may hold them are."""
 _EVERYWHERE: Final = {"0.0.0.0": HOST, "::": "::1"}  # noqa: S104  (named, not listened on)
 LOOPBACK: Final = ("localhost", HOST, "::1")
 """Names of the loopback."""

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -46,15 +47,16 @@ def replay(
     with lake.landing_lock():
         Landing(lake, policy, dedup_key, now).make_whole()
         beside = takeover.begin(lake, (QUARANTINE, INGEST, SILVER))
-        landing = Landing(beside, policy, dedup_key, now, kind="replay")
         total = int(lake.store(BRONZE).scan().select(pl.len()).collect().item())
         landed: list[Landed] = []
-        for rows in _in_order(lake):
-            for batch in decided(lake, policy, rows):
-                for partition in batch.last_offsets():
-                    landing.expect(batch.topic_id, partition)
-                landed += landing.land(batch)
-            progress(sum(batch.messages for batch in landed), total)
+        # Closed before the takeover, which is not to meet a compaction of what it takes.
+        with closing(Landing(beside, policy, dedup_key, now, kind="replay")) as landing:
+            for rows in _in_order(lake):
+                for batch in decided(lake, policy, rows):
+                    for partition in batch.last_offsets():
+                        landing.expect(batch.topic_id, partition)
+                    landed += landing.land(batch)
+                progress(sum(batch.messages for batch in landed), total)
         if (counted := sum(batch.messages for batch in landed)) != total:
             raise StreamPositionError(
                 "the replay does not account for every message",

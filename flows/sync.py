@@ -9,7 +9,7 @@ from app.status import lag_by_partition
 from app.stream.landing import Landed
 from app.stream.run import run_stream
 from lake import policy as policies
-from lake.kafka import topics
+from lake.kafka import reach
 from lake.store import open_lake
 from lake.tables import SILVER
 
@@ -40,7 +40,7 @@ def sync(settings: Settings, progress: Callable[[str], None], *, demo: bool = Fa
     had landed has landed.
     """
     policy = policies.load(settings.policy)
-    topics(settings.connection)  # before a lake and a key are made, or a demo's lake is taken over, for nothing
+    reach(settings.connection)  # before a lake and a key are made, or a demo's lake is taken over, for nothing
     lake = open_with_key(settings) if demo else open_or_create(settings)
     synced, goal = Synced(), _Goal(settings)
 

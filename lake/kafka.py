@@ -47,8 +47,8 @@ class Kafka:
         return {**self.access(), "log_level": 0, **(own or {})}
 
 
-def topics(kafka: Kafka) -> Mapping[str, Any]:
-    """The topics that the brokers have, by name, as confluent-kafka describes them.
+def reach(kafka: Kafka) -> Mapping[str, Any]:
+    """Reach the brokers: the topics that they have, by name, as confluent-kafka describes them.
 
     Raises ``BrokerError`` where none answers within 8 s, or it cannot be trusted, or does not let us in.
     """

@@ -17,7 +17,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from lake.errors import BrokerError, UsageError
-from lake.kafka import Kafka, topics
+from lake.kafka import Kafka, reach
 from producer.blocks import Block
 
 _SLICE: Final = 1_000
@@ -76,7 +76,7 @@ def ensure_topic(kafka: Kafka, topic: str, partitions: int = 4) -> int:
 
 
 def _partitions(kafka: Kafka, topic: str) -> int:
-    found = topics(kafka)
+    found = reach(kafka)
     return len(found[topic].partitions) if topic in found else 0
 
 

@@ -29,7 +29,7 @@ from app.stream.landing import Landed
 from app.stream.run import run_stream
 from lake import policy as policies
 from lake.errors import TopicRecreatedError
-from lake.kafka import topics
+from lake.kafka import reach
 
 log = structlog.get_logger("wardlake.stream")
 
@@ -89,7 +89,7 @@ def stream_into_lake(settings: Settings, *, until_caught_up: bool, demo: bool = 
     """Run the stream as the command does; returns what it landed."""
     policy = policies.load(settings.policy)
     if not settings.lake.exists():
-        topics(settings.connection)  # before a lake and a key are made for nothing
+        reach(settings.connection)  # before a lake and a key are made for nothing
     lake = open_or_create(settings, demo=demo)
     tally = Tally()
     with tally.shown():

@@ -20,7 +20,7 @@ from app.stream.landing import Landed, Landing, PositionMoved
 from app.stream.positions import Positions
 from app.stream.sink import LandingSink
 from app.stream.steps import steps
-from lake.kafka import topics
+from lake.kafka import reach
 from lake.policy import Policy
 from lake.store import Lake
 
@@ -131,7 +131,7 @@ def run_stream(
     process (what is left of the old client stays until this one ends).
     """
     kafka = settings.connection
-    topics(kafka)  # or there is nothing to run on
+    reach(kafka)
     admin = AdminClient(kafka.client())
     landing = Landing(lake, policy, settings.dedup_key, now)
     positions = Positions(landing, admin, kafka, settings.topic)

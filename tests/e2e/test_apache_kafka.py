@@ -128,7 +128,7 @@ def wait_for(address: str, broker: "subprocess.Popen[bytes]") -> None:
 def test_the_sample_goes_through(secured: Secured, tmp_path: Path, mechanism: str) -> None:
     here = secured.place(tmp_path, mechanism)
     assert "published: 1,000 of 1,000 messages delivered" in here.works("produce", "file", SAMPLE).err
-    here.works("stream", "--until-caught-up")
+    assert PASSWORD not in here.works("stream", "--until-caught-up").err
     assert here.works("verify").out.endswith("verified: every check holds\n")
     status = here.look("status", "--json").json
     assert status["messages"] == {"messages": 1000, "silver": 970, "quarantined": 10, "duplicates": 20}

@@ -9,7 +9,7 @@ import pytest
 from app import settings as configuration
 from app.broker import EmbeddedBroker
 from lake.errors import BrokerError
-from lake.kafka import topics
+from lake.kafka import reach
 from tests.commands import SAMPLE, Place
 from tests.tls import Authority, Identity, tls_before
 
@@ -64,7 +64,7 @@ def refusal(monkeypatch: pytest.MonkeyPatch, secured: Secured) -> Callable[..., 
         for name, value in variables(secured, authority, client).items():
             monkeypatch.setenv(name, value)
         with pytest.raises(BrokerError) as caught:
-            topics(configuration.load().connection)
+            reach(configuration.load().connection)
         return str(caught.value).split("; ")
 
     return refused

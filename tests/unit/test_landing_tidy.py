@@ -3,14 +3,16 @@
 import errno
 import logging
 import threading
+import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
+from app.replay import replay
 from app.stream import landing
-from lake import store
+from lake import store, takeover
 from lake.store import Lake, live_files, open_lake
 from lake.tables import LANDED, SILVER
 from tests import lakes
@@ -73,6 +75,25 @@ def test_landings_go_on_meanwhile(feeder: lakes.Feeder, monkeypatch: pytest.Monk
 
 def assert_in_time(event: threading.Event) -> None:
     assert event.wait(60)
+
+
+def test_a_rebuild_is_taken_over_when_its_compaction_is_done(
+    feeder: lakes.Feeder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land(feeder, 1, 3)
+    feeder.close()
+    monkeypatch.setattr(landing, "COMPACT_EVERY", 1)
+    counts = held_up(monkeypatch, lambda _: time.sleep(0.5))
+    take_over, then = takeover.commit, Counter[str]()
+
+    def commit(lake: Lake, modes: Mapping[str, takeover.Mode]) -> None:
+        then.update(counts)
+        take_over(lake, modes)
+
+    monkeypatch.setattr(takeover, "commit", commit)
+    replay(feeder.lake, feeder.policy, lakes.DEDUP_KEY, lambda: lakes.NOW)
+    assert then == {"called": 1, "done": 1}
+    assert lakes.rows(feeder.lake.root, SILVER).height == 3
 
 
 def test_what_goes_wrong_is_logged_without_a_value_and_landings_go_on(

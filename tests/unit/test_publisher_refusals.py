@@ -28,7 +28,7 @@ def broker_that_answers(monkeypatch: pytest.MonkeyPatch, code: int, partitions: 
 
     shown = {"events": SimpleNamespace(partitions=partitions)}
     monkeypatch.setattr("producer.publisher.AdminClient", Admin)
-    monkeypatch.setattr("producer.publisher.topics", lambda _: shown if next(asked) > 2 else {})
+    monkeypatch.setattr("producer.publisher.reach", lambda _: shown if next(asked) > 2 else {})
 
 
 def test_a_topic_that_the_broker_refuses_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
