@@ -7,36 +7,62 @@ configuration (one line: what, got, expected, next move).
 import logging
 import os
 import sys
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Any, Final, cast
 
 import structlog
 import typer
 from polars.exceptions import PanicException
+from typer.core import TyperGroup
 
-from app.cli import dashboard, demo, flow, integrity, key, look, produce, stream
 from app.failures import where
 from lake.errors import WardlakeError
 
-app = typer.Typer(
+_COMMANDS: Final = {
+    "demo": ("demo", "demo"),
+    "broker": ("broker", "broker"),
+    "produce": ("produce", "app"),
+    "stream": ("stream", "stream"),
+    "dashboard": ("dashboard", "dashboard"),
+    "sql": ("look", "sql"),
+    "status": ("look", "status"),
+    "verify": ("integrity", "verify"),
+    "replay": ("integrity", "replay"),
+    "quarantine": ("integrity", "quarantine"),
+    "key": ("key", "key"),
+    "flow": ("flow", "one"),
+    "flows": ("flow", "all_of_them"),
+}
+"""Command → module of this package, and what is called or, where it is a Typer, holds more commands."""
+
+
+class _WhenCalled(Mapping[str, Any]):
+    """The commands, each imported when it is asked for: half of a start was the import of what others need."""
+
+    def __getitem__(self, name: str) -> Any:
+        module, attribute = _COMMANDS[name]
+        found = getattr(import_module(f"{__name__}.{module}"), attribute)
+        alone = typer.Typer()
+        if isinstance(found, typer.Typer):
+            alone.add_typer(found, name=name)
+        else:
+            alone.command(name)(found)
+        return typer.main.get_group(alone).commands[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_COMMANDS)
+
+    def __len__(self) -> int:
+        return len(_COMMANDS)
+
+
+app: Final = TyperGroup(
     name="wardlake",
     help="A hospital's live event feed, as masked, query-ready Delta tables on one machine.",
     no_args_is_help=True,
-    add_completion=False,
-    # A traceback with local variables would show patient values.
-    pretty_exceptions_enable=False,
+    commands=cast("dict[str, Any]", _WhenCalled()),
 )
-app.command("demo")(demo.demo)
-app.command("broker")(stream.broker)
-app.add_typer(produce.app, name="produce")
-app.command("stream")(stream.stream)
-app.command("dashboard")(dashboard.dashboard)
-app.command("sql")(look.sql)
-app.command("status")(look.status)
-app.command("verify")(integrity.verify)
-app.command("replay")(integrity.replay)
-app.add_typer(integrity.quarantine, name="quarantine")
-app.add_typer(key.key, name="key")
-app.add_typer(flow.one, name="flow")
-app.add_typer(flow.all_of_them, name="flows")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""``wardlake stream`` and ``wardlake broker``."""
+"""``wardlake stream``: events of Kafka into the lake."""
 
 import os
 import sys
@@ -10,7 +10,6 @@ import structlog
 import typer
 from rich.status import Status
 
-from app import broker as embedded
 from app import settings as configuration
 from app.cli.options import (
     DataOption,
@@ -32,13 +31,6 @@ from lake.errors import TopicRecreatedError
 from lake.kafka import reach
 
 log = structlog.get_logger("wardlake.stream")
-
-
-def broker(
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port on 127.0.0.1; 0 is any free one.")] = 9092,
-) -> None:
-    """Run the embedded Kafka broker alone, until Ctrl-C or SIGTERM. It holds messages in memory only."""
-    embedded.run_forever(port)
 
 
 def stream(

@@ -2,13 +2,11 @@
 
 import importlib
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
-import typer
 
 from app.settings import Settings, env_name, flag_name, load
 from dashboards.settings import Settings as DashboardSettings
@@ -122,15 +120,8 @@ def test_the_glossary_is_sorted_and_has_no_term_twice() -> None:
 
 
 def root_command() -> Any:
-    """Return the whole command line: the one Typer of app.cli that is not part of another."""
-    importlib.import_module("app.cli")  # here, not above: only these tests need it, and it starts slowly
-    modules = [module for name, module in sys.modules.items() if f"{name}.".startswith("app.cli.")]
-    typers = {
-        id(value): value for module in modules for value in vars(module).values() if isinstance(value, typer.Typer)
-    }
-    nested = {id(group.typer_instance) for one in typers.values() for group in one.registered_groups}
-    [root] = [one for number, one in typers.items() if number not in nested]
-    return typer.main.get_command(root)
+    """Return the whole command line."""
+    return importlib.import_module("app.cli").app  # here, not above: only these tests need it, and it starts slowly
 
 
 def commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
