@@ -23,8 +23,9 @@ from lake.exposure import Flags, Ints, Sums, Watch
 SMALL: Final = 10
 """Cells of 1 to this many are not shown (CMS cell-size suppression policy)."""
 
-_TRIES: Final = 8
 _AT_ONCE: Final = 20
+_SHARE: Final = 0.2
+_SLOW: Final = 0.9
 
 REST: Final = 0
 """Rank of cells that no table shows: to hide them costs nothing."""
@@ -96,15 +97,13 @@ class Cells:
         hidden = tiny.copy()
         watch = Watch((ties.value == 1) & (ties.rank > REST))
         _close(hidden, np.flatnonzero(hidden), ties)
-        left, many = 0, 1
-        while (told := watch.exposed(ties.sums(hidden), tiny)).any():
-            many = 2 * many if told.sum() == left else 1
-            left = int(told.sum())
-            if not _hide_beside(told, hidden, ties, many):
-                break
-        for _ in range(_TRIES):
-            if not _hide_beside(watch.stuck(ties.sums(hidden), tiny), hidden, ties, 1):
-                break
+        for look in (watch.exposed, watch.stuck):
+            left, many = 0, 1
+            while (told := look(ties.sums(hidden), tiny)).any():
+                many = 2 * many if told.sum() >= _SLOW * left else 1
+                left = int(told.sum())
+                if not _hide_beside(told, hidden, ties, many):
+                    break
         return pl.Series(hidden)
 
     def _level(self, frame: pl.DataFrame, keys: Sequence[str], value: pl.Expr, rank: int) -> Level:
@@ -187,7 +186,7 @@ def _hide_beside(told: Flags, hidden: Flags, ties: Ties, many: int) -> bool:
     none to hide and no need: the true counts, doubled, keep to the same sums.
     """
     found = (_nearest(int(cell), hidden, ties, many) for cell in np.flatnonzero(told))
-    more = [*islice(filter(len, found), _AT_ONCE)]
+    more = [*islice(filter(len, found), max(_AT_ONCE, int(_SHARE * told.sum())))]
     if more:
         new = np.unique(np.concatenate(more))
         hidden[new] = True

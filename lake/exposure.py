@@ -7,14 +7,16 @@ A n = 0 that is not 0 at the cell. A random such n is 0 only where all of them a
 the null space of A answers for all cells at once. The surroundings of the cells in question are looked at first, as if
 what lies further away were known: what can be moved even so is safe.
 
-A hidden count is known to be 1 at least, so a hidden 1 can only be more. It is *stuck* until such an n is found that
-raises it and lowers no stuck one. Not every such n is found, and they are looked for only where few cells hang
-together: a cell that is called stuck may not be.
+A hidden count is known to be 1 at least, so a hidden 1 can only be more. It is *stuck* where no n with A n = 0 raises
+it and lowers no other hidden 1. Any two such n add up to a third, so there is one that raises all that are not stuck,
+and a linear program finds it. From there any other cell can be moved that the null space moves with the stuck at rest.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+import highspy
 import numpy as np
 
 Ints = np.ndarray[tuple[int], np.dtype[np.int64]]
@@ -24,11 +26,10 @@ Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
 _SEED: Final = 1988
 _TOLERANCE: Final = 1e-9
 _ZERO: Final = 1e-6
+_HALF: Final = 0.5
 _MOST_STEPS: Final = 5000
 _FAR: Final = 0.75
 _NEAR: Final = 5
-_MANY: Final = 5_000
-_NOISE: Final = 0.1
 
 
 @dataclass(frozen=True)
@@ -73,13 +74,6 @@ class Sums:
         asked[part[self.row[columns[self.column]]]] = True
         return self.where(asked[part[self.row]])
 
-    def of_small_parts(self) -> "Sums":
-        """The entries of connected parts of not too many columns."""
-        part = self.parts()
-        named = np.full(self.columns, self.columns)
-        named[self.column] = part[self.row]
-        return self.where(np.bincount(named, minlength=self.columns + 1)[part[self.row]] <= _MANY)
-
     def parts(self) -> Ints:
         """By row: the connected part that it is in, as the least column there; ``columns`` for rows without entry."""
         column = np.arange(self.columns)
@@ -114,43 +108,80 @@ class Watch:
 
     def exposed(self, sums: Sums, asked: Flags) -> Flags:
         """Which of the cells ``asked`` follow from the sums. ``sums``: those of hidden cells."""
-        left = asked & ~self._safe
-        # Cells further away count as known: what can be moved even so can be moved.
-        self._move(sums.near(left))
-        if (asked & ~self._safe).sum() == left.sum():
-            self._move(sums.with_all_of(left))
-        return asked & ~self._safe
-
-    def _move(self, sums: Sums) -> None:
-        moved = _projected(sums, self._draw.standard_normal(sums.columns))
-        self._safe |= np.abs(moved) > _ZERO
+        return self._left(asked, self._safe, sums, self._move)
 
     def stuck(self, sums: Sums, asked: Flags) -> Flags:
         """Which of the cells ``asked`` follow from the sums and from what is known to be 1 at least."""
-        sums = sums.of_small_parts()
         here = np.zeros(sums.columns, dtype=np.bool_)
         here[sums.column] = True
-        while True:
-            left = asked & here & ~self._free
-            sums = sums.with_all_of(left)
-            moved = self._raised(sums)
-            lifted = self._stuck & (moved > _ZERO)
-            self._stuck &= ~lifted
-            self._free |= np.abs(moved) > _ZERO
-            if not lifted.any():
-                return left & ~self._free
+        return self._left(asked & here, self._free, sums, self._lift)
 
-    def _raised(self, sums: Sums) -> Floats:
-        """A random n with A n = 0 that is more than 0 at as many stuck cells as comes easily, and 0 at the others."""
-        wanted = np.where(self._stuck, 1.0, _NOISE * self._draw.standard_normal(sums.columns))
-        moved = _projected(sums, wanted)
-        while (low := self._stuck & (moved < _ZERO) & (moved != 0)).any():
-            moved[low] = 0
-            # The others are as they should be.
-            sums = sums.with_all_of(low)
-            again = _projected(sums.of(~self._stuck | (moved != 0)), moved)
-            moved[sums.column] = again[sums.column]
-        return moved
+    def _left(self, asked: Flags, found: Flags, sums: Sums, look: Callable[[Sums], None]) -> Flags:
+        """Which of the cells ``asked`` are not among those ``found`` by a look near them or, if it finds none, at all.
+
+        Cells further away count as known: what can be moved even so can be moved.
+        """
+        left = asked & ~found
+        look(sums.near(left))
+        if (asked & ~found).sum() == left.sum():
+            look(sums.with_all_of(left))
+        return asked & ~found
+
+    def _move(self, sums: Sums) -> None:
+        self._safe |= self._moved(sums)
+
+    def _lift(self, sums: Sums) -> None:
+        raised = _raised(sums, self._stuck)
+        self._stuck &= ~raised
+        self._free |= raised | self._moved(sums.of(~self._stuck))
+
+    def _moved(self, sums: Sums) -> Flags:
+        return np.abs(_projected(sums, self._draw.standard_normal(sums.columns))) > _ZERO
+
+
+def _raised(a: Sums, ones: Flags) -> Flags:
+    """Which of the cells that are 1 at least some n with A n = 0 raises that lowers none of them.
+
+    At these n is t + r with 0 <= t <= 1 and 0 <= r, elsewhere it is anything. With n each multiple of it will do, so
+    where the sum of all t is greatest, t is 1 or, where n must be 0, 0. None is raised where that was not found.
+    """
+    (rows, row), (columns, column) = (np.unique(numbers, return_inverse=True) for numbers in (a.row, a.column))
+    one = ones[columns]
+    count, more = len(columns), int(one.sum())
+    # The r come after all n and t, with the entries of their t.
+    twice = one[column]
+    row, sign = np.append(row, row[twice]), np.append(a.sign, a.sign[twice])
+    column = np.append(column, (count - 1 + np.cumsum(one))[column[twice]])
+    order = np.argsort(column, kind="stable")
+    free, held = np.full(count, highspy.kHighsInf), np.zeros(more)
+    program = highspy.HighsLp()
+    program.num_col_, program.num_row_ = count + more, len(rows)
+    program.sense_ = highspy.ObjSense.kMaximize
+    program.col_cost_ = np.append(one, held)
+    program.col_lower_ = np.append(np.where(one, 0, -free), held)
+    program.col_upper_ = np.append(np.where(one, 1, free), np.full(more, highspy.kHighsInf))
+    program.row_lower_ = program.row_upper_ = np.zeros(len(rows))
+    program.a_matrix_.format_ = highspy.MatrixFormat.kColwise
+    program.a_matrix_.start_ = np.searchsorted(column[order], np.arange(count + more + 1))
+    program.a_matrix_.index_, program.a_matrix_.value_ = row[order], sign[order]
+    solver = _Solver()
+    solver.passModel(program)
+    solver.run()
+    found = np.zeros(len(ones), dtype=np.bool_)
+    if solver.getModelStatus() == highspy.HighsModelStatus.kOptimal:
+        found[columns] = one & (np.asarray(solver.getSolution().col_value)[:count] > _HALF)
+    return found
+
+
+class _Solver(highspy.Highs):
+    """Prints nothing: HiGHS 1.16 has a headline on stdout before it can be told not to."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
+    def enableCallbacks(self) -> None:  # noqa: N802 - HiGHS's own, the first that its start calls
+        self.silent()
+        super().enableCallbacks()  # type: ignore[no-untyped-call]
 
 
 def _projected(a: Sums, x: Floats) -> Floats:

@@ -11,7 +11,7 @@ from lake import exposure
 from lake.cells import SMALL, Cells
 from lake.disclosure import DERIVED, MARK, NOT_OF_PEOPLE, suppress
 from lake.export import LEFT_OUT
-from lake.exposure import Watch
+from lake.exposure import Sums, Watch
 from lake.gold.tables import GOLD, VIEWS, Table
 from lake.gold.totals import ALL, KEYS, totals
 from tests.property.disclosure_attacker import COUNTS
@@ -159,6 +159,30 @@ def test_a_hidden_1_that_can_only_be_1_is_seen() -> None:
     people = np.array([[1, 12], [1, 12]])
     hidden = hidden_in_square(people)
     assert hidden.all()
+
+
+def stuck(ones: list[bool]) -> list[bool]:
+    """Which parts of one shown whole follow, all of them hidden and these of them 1."""
+    count = len(ones)
+    place = np.arange(count)
+    sums = Sums(np.zeros(count, dtype=np.int64), place, np.full(count, -1.0), 1, count)
+    return Watch(np.array(ones)).stuck(sums, np.ones(count, dtype=np.bool_)).tolist()
+
+
+@pytest.mark.parametrize("count", [2, 10_000])
+def test_where_all_parts_are_1_the_whole_tells_so_and_else_it_does_not(count: int) -> None:
+    assert stuck([True] * count) == [True] * count
+    assert stuck([True] * (count - 1) + [False]) == [False] * count
+
+
+def test_where_the_linear_program_has_no_answer_cells_count_as_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exposure._Solver, "run", lambda _: None)
+    assert stuck([True, True, False, False]) == [True, True, False, False]
+
+
+def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
+    stuck([True, True])
+    assert capfd.readouterr() == ("", "")
 
 
 # Whole tables.
