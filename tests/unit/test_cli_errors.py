@@ -91,7 +91,8 @@ def test_no_broker(tmp_path: Path) -> None:
         assert left == ["events.ndjson"] or name == "stream"
 
 
-def test_no_broker_leaves_no_lake_behind(tmp_path: Path) -> None:
+def test_no_broker_leaves_no_lake_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lake.kafka.CONNECT_SECONDS", 0.5)
     line(wardlake("stream", "--kafka", NOWHERE))
     assert list(tmp_path.iterdir()) == []
 
