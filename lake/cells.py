@@ -23,6 +23,9 @@ from lake.exposure import Flags, Ints, Sums, Watch
 SMALL: Final = 10
 """Cells of 1 to this many are not shown (CMS cell-size suppression policy)."""
 
+# What is hidden for one cell often helps the others, and a round takes seconds with years of days: so many of the cells
+# that are told are helped in a round, or this share of them, each by twice as many cells where the round before left
+# nearly as many told.
 _AT_ONCE: Final = 20
 _SHARE: Final = 0.2
 _SLOW: Final = 0.9
@@ -182,8 +185,8 @@ def _close(hidden: Flags, new: Ints, ties: Ties) -> None:
 def _hide_beside(told: Flags, hidden: Flags, ties: Ties, many: int) -> bool:
     """Hide so many cells, in place, as near as can be to each that is told; False where there is none to hide.
 
-    Of few at a time: what is hidden for one often helps the others. Where all that hangs together is hidden, there is
-    none to hide and no need: the true counts, doubled, keep to the same sums.
+    Of a part of them at a time. Where all that hangs together is hidden, there is none to hide and no need: the true
+    counts, doubled, keep to the same sums.
     """
     found = (_nearest(int(cell), hidden, ties, many) for cell in np.flatnonzero(told))
     more = [*islice(filter(len, found), max(_AT_ONCE, int(_SHARE * told.sum())))]

@@ -117,9 +117,9 @@ class Watch:
         return self._left(asked & here, self._free, sums, self._lift)
 
     def _left(self, asked: Flags, found: Flags, sums: Sums, look: Callable[[Sums], None]) -> Flags:
-        """Which of the cells ``asked`` are not among those ``found`` by a look near them or, if it finds none, at all.
+        """Which of the cells ``asked`` are not ``found``, in place, by a look near them or, if that finds none, at all.
 
-        Cells further away count as known: what can be moved even so can be moved.
+        Cells further away count as known: what can be moved even so can be moved. Too many may be left, never too few.
         """
         left = asked & ~found
         look(sums.near(left))

@@ -1,5 +1,7 @@
 """Small cells: what is hidden in plain cases, what goes with it, and that no figure of Gold was forgotten."""
 
+import subprocess
+import sys
 from datetime import date
 from typing import Any, Final
 
@@ -180,9 +182,11 @@ def test_where_the_linear_program_has_no_answer_cells_count_as_told(monkeypatch:
     assert stuck([True, True, False, False]) == [True, True, False, False]
 
 
-def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
-    stuck([True, True])
-    assert capfd.readouterr() == ("", "")
+def test_the_solver_has_no_headline() -> None:
+    """In a process of its own: HiGHS prints it once."""
+    command = [sys.executable, "-c", "from lake.exposure import _Solver; _Solver().run()"]
+    ran = subprocess.run(command, capture_output=True, check=True)
+    assert (ran.stdout, ran.stderr) == (b"", b"")
 
 
 # Whole tables.

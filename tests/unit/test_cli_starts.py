@@ -1,0 +1,29 @@
+"""What a command imports to start: what others need is left out."""
+
+import subprocess
+import sys
+
+import pytest
+
+MODULES = "import sys, app.cli; app.cli.app.commands[sys.argv[1]]; print(*sys.modules)"
+LIGHT = {"quixstreams", "faker", "duckdb", "deltalake", "dataframely", "prefect", "streamlit"}
+
+
+@pytest.mark.parametrize(
+    ("command", "without"),
+    [
+        ("broker", LIGHT),
+        ("dashboard", LIGHT),
+        ("flow", LIGHT),
+        ("flows", LIGHT),
+        ("produce", {"quixstreams", "duckdb", "deltalake", "prefect"}),
+        ("sql", {"quixstreams", "faker", "prefect"}),
+        ("status", {"quixstreams", "faker", "prefect"}),
+        ("stream", {"faker", "prefect"}),
+    ],
+)
+def test_a_command_starts_without_what_others_need(command: str, without: set[str]) -> None:
+    ran = subprocess.run([sys.executable, "-c", MODULES, command], capture_output=True, text=True, check=True)
+    imported = set(ran.stdout.split())
+    assert "app.cli" in imported
+    assert imported & without == set()
