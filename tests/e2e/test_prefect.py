@@ -116,15 +116,19 @@ def shows_what_ran(page: Page, found: Prefect, daily: str) -> None:
 
 def can_be_paused(page: Page, found: Prefect) -> None:
     """The switch of the UI; the server then plans nothing for that flow."""
-    gold = found.deployments()["gold"]
-    page.goto(f"{found.server.ui}/deployments/deployment/{gold['id']}")
-    page.get_by_role("switch").first.click()
+    gold = found.deployments()["gold"]["id"]
 
-    def planned() -> Any:
-        one = found.deployments()["gold"]
-        return one["paused"] or not any(schedule["active"] for schedule in one["schedules"])
+    def switched() -> bool:
+        page.goto(f"{found.server.ui}/deployments/deployment/{gold}")
+        switch = page.get_by_role("switch").first
+        expect(switch).to_be_checked()
+        with page.expect_response(lambda answer: answer.request.method == "PATCH") as answer:
+            switch.click()
+        return answer.value.ok  # a busy server may say 503, and the page does not ask again
 
-    until(planned, "the pause")
+    until(switched, "the pause")
+    paused = found.deployments()["gold"]
+    assert paused["paused"] or not any(schedule["active"] for schedule in paused["schedules"])
 
 
 def tells_nothing(home: Path) -> None:
