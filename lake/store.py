@@ -20,20 +20,13 @@ from typing import Final
 from urllib.parse import unquote
 
 import polars as pl
-from deltalake import (
-    ColumnProperties,
-    CommitProperties,
-    DeltaTable,
-    PostCommitHookProperties,
-    Transaction,
-    WriterProperties,
-    write_deltalake,
-)
+from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction, write_deltalake
 from filelock import FileLock, Timeout
 
 from lake import marker as marking
 from lake.errors import LakeError
 from lake.marker import MARKER, Marker
+from lake.parquet import APPEND_WRITER, SEALED_WRITER, WRITER
 from lake.sealing import LakeKey
 from lake.tables import LANDED, SILVER, TABLES, Table
 
@@ -65,21 +58,6 @@ _STATS: Final = {
     "silver/stays": "from_time,to_time",
     "silver/incomplete": "first_event_at",
 }
-WRITER: Final = WriterProperties(compression="ZSTD", compression_level=1)
-# What is appended is written for speed, and for size by the compaction that is to come: 2.6 µs of CPU an event against
-# 3.7, 122 bytes against 82.
-_APPEND_WRITER: Final = WriterProperties(compression="LZ4_RAW")
-# What is sealed does not compress, and no two are alike: to try costs as much again as to write it (2.1 µs an event
-# of 700 bytes against 5.1), for 1 % of the size.
-_SEALED_WRITER: Final = WriterProperties(
-    compression="UNCOMPRESSED",
-    column_properties={
-        "payload": ColumnProperties(
-            dictionary_enabled=False, statistics_enabled="NONE", encoding="DELTA_LENGTH_BYTE_ARRAY"
-        ),
-        "kafka_offset": ColumnProperties(dictionary_enabled=False, encoding="DELTA_BINARY_PACKED"),
-    },
-)
 
 
 def live_files(table: DeltaTable) -> list[str]:
@@ -117,8 +95,8 @@ class DeltaStore:
         self.path = root / table.name
         self._schema = table.polars_schema  # making it takes 1.4 ms
         sealed = "payload" in self._schema
-        self.writer = _SEALED_WRITER if sealed else WRITER
-        self._append_writer = _SEALED_WRITER if sealed else _APPEND_WRITER
+        self.writer = SEALED_WRITER if sealed else WRITER
+        self._append_writer = SEALED_WRITER if sealed else APPEND_WRITER
         self._handle: DeltaTable | None = None
         self._positions: tuple[int, dict[str, int]] = (-1, {})
 

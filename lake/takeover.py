@@ -19,7 +19,8 @@ from typing import Final, Literal
 import duckdb
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
-from lake.store import WRITER, DeltaStore, Lake, live_files
+from lake.parquet import WRITER
+from lake.store import DeltaStore, Lake, live_files
 from lake.tables import Table
 
 FOLDER: Final = ".rebuild"

@@ -8,7 +8,8 @@ import duckdb
 import polars as pl
 from deltalake import CommitProperties, write_deltalake
 
-from lake.store import WRITER, DeltaStore
+from lake.parquet import WRITER
+from lake.store import DeltaStore
 from lake.tables import Table
 
 _SQL_TYPES: Final[dict[pl.DataType, str]] = {
