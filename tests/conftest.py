@@ -1,6 +1,5 @@
 """What every test gets: a foreign time zone, a clean environment, a real broker, and nothing left behind."""
 
-import contextlib
 import os
 import signal
 import time
@@ -11,11 +10,11 @@ from typing import Final
 
 import psutil
 import pytest
-from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 from hypothesis import settings as hypothesis_settings
 
 from app.broker import EmbeddedBroker
+from tests import topics
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PARTITIONS: Final = 4
@@ -26,8 +25,7 @@ os.environ["TZ"] = "Asia/Kathmandu"
 if hasattr(time, "tzset"):
     time.tzset()
 
-# Read before any test: the environment that tests see has no WARDLAKE_ variable.
-_OUTSIDE_KAFKA: Final = os.environ.get("WARDLAKE_TEST_KAFKA")
+# Read before any test, as ``topics.OUTSIDE`` is.
 _HYPOTHESIS_PROFILE: Final = os.environ.get("WARDLAKE_HYPOTHESIS", "ci")
 
 # No example database: a failure prints its example, and the tree stays as it was.
@@ -71,8 +69,8 @@ def _no_process_left() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def broker(_no_process_left: None) -> Iterator[str]:
     """Bootstrap address of a Kafka: what WARDLAKE_TEST_KAFKA names, else an embedded one per test process."""
-    if _OUTSIDE_KAFKA:
-        yield _OUTSIDE_KAFKA
+    if topics.OUTSIDE:
+        yield topics.OUTSIDE
         return
     with EmbeddedBroker() as embedded:
         yield embedded.bootstrap
@@ -86,13 +84,12 @@ def admin(broker: str) -> AdminClient:
 
 @pytest.fixture
 def topic(admin: AdminClient) -> Iterator[str]:
-    """Name of a new topic with 4 partitions, deleted afterwards as far as the broker lets it."""
+    """Name of a new topic with 4 partitions; afterwards it may go."""
     name = f"test.{uuid.uuid4().hex}"
     admin.create_topics([NewTopic(name, num_partitions=PARTITIONS, replication_factor=1)])[name].result(10)
     _wait_for_partitions(admin, name)
     yield name
-    with contextlib.suppress(KafkaException):  # the test may have deleted it itself
-        admin.delete_topics([name])[name].result(10)
+    topics.give_up(admin, name)
 
 
 def _wait_for_partitions(admin: AdminClient, topic: str) -> None:

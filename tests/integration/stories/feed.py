@@ -18,6 +18,7 @@ from producer.blocks import Block
 from producer.publisher import Publisher
 from producer.simulator import Simulator, SimulatorSettings
 from stories.oracle import Produced, event_key
+from tests import topics
 
 PARTITIONS = 4
 _FEED = SimulatorSettings(duplicates=0.06, corrupt=0.05, start=datetime(2025, 3, 1, tzinfo=UTC))
@@ -38,7 +39,7 @@ def fed_topic(broker: str, admin: AdminClient, events: int, seed: int) -> Iterat
     create_topic(admin, name)
     publish(broker, name, events, seed)
     yield Fed(broker, name, read_back(broker, name))
-    admin.delete_topics([name])[name].result(10)
+    topics.give_up(admin, name)
 
 
 def create_topic(admin: AdminClient, name: str) -> str:
