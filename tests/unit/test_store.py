@@ -247,6 +247,17 @@ def test_history_is_checkpointed_and_compacted(audit: DeltaStore, monkeypatch: p
     assert fresh.position("t", 0) == 49
 
 
+def test_a_handle_is_opened_anew_behind_each_checkpoint(audit: DeltaStore) -> None:
+    """delta-rs commits the more slowly, the more commits a handle took in."""
+    handles = []
+    for number in range(45):
+        assert audit.refresh() == number
+        assert audit.position("t", 0) == number - 1
+        handles.append(audit.handle)
+        audit.append(noted(str(number)), {app_id("t", 0): number})
+    assert [number for number in range(1, 45) if handles[number] is not handles[number - 1]] == [20, 40]
+
+
 def test_days_of_a_few_files_are_not_written_again_by_the_stream(
     audit: DeltaStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
