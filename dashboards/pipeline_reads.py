@@ -105,7 +105,7 @@ class Watched:
         if store is None:
             return table.empty().lazy()
         found = {date.fromisoformat(one[table.partition]) for one in store.handle.partitions()}
-        return store.scan().filter(pl.col(table.partition).is_in(sorted(found)[-days:]))
+        return store.scan(sorted(found)[-days:])
 
     def _size(self, store: DeltaStore) -> tuple[Any, ...]:
         """The table's row of ``tables``, from the log's statistics; kept until there is a new version."""

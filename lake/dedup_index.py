@@ -81,8 +81,7 @@ class DedupIndex:
             return
         for day in dates:
             self._dates[day] = self._nothing
-        rows = self._silver.scan().filter(pl.col("event_date").is_in(dates))
-        self._extend(rows.select("event_date", *self._key, "content_hash").collect())
+        self._extend(self._silver.scan(dates).select("event_date", *self._key, "content_hash").collect())
 
     def _evict(self, keep: int) -> None:
         held = sum(frame.height for frame in self._dates.values())

@@ -62,7 +62,7 @@ def _reseal_day(lake: Lake, store: DeltaStore, day: date) -> int:
     with lake.landing_lock(), store.rewriting():
         lake.require_current_key()
         store.refresh()
-        rows = store.scan().filter(pl.col(store.table.partition) == day)
+        rows = store.scan([day])
         old = rows.filter(pl.col("key_id") != lake.key.key_id).select(pl.len()).collect().item()
         store.about_to_replace([day])
         slices = rows.collect_batches(chunk_size=_SLICE_ROWS, maintain_order=True)

@@ -21,7 +21,7 @@ from lake.errors import LakeError
 from lake.marker import MARKER
 from lake.sealing import LakeKey
 from lake.store import DeltaStore, Lake, app_id, create, exists, is_demo, open_lake
-from lake.tables import AUDIT, INGEST, TABLES
+from lake.tables import AUDIT, INGEST, LANDED, SILVER, TABLES
 from tests.lakes import KEY, Feeder, make_lake, rows, simulated
 
 OTHER_KEY = LakeKey(b"another key of thirty-two bytes.")
@@ -307,6 +307,30 @@ def test_a_reader_from_before_a_compaction_reads_on(audit: DeltaStore) -> None:
     audit.compact()
     assert len(audit.handle.file_uris()) == 1
     assert before.scan().collect().height == 4
+
+
+def in_no_order(rows: pl.DataFrame) -> list[str]:
+    return sorted(map(repr, rows.rows()))
+
+
+@pytest.mark.parametrize("folder", ["lake", "my lake"])
+def test_partitions_are_read_as_a_filter_would_find_them(tmp_path: Path, folder: str) -> None:
+    messages = simulated(400)
+    made = make_lake(tmp_path / folder, messages[:150], messages[150:])
+    for one in LANDED:
+        opened = DeltaStore(made.root, one)
+        whole = opened.scan().collect()
+        days = whole[one.partition].unique().sort().to_list()
+        assert len(days) > 1 or one is not SILVER
+        for chosen in ([], days[:1], days[-2:], [*days, date(1999, 1, 1)]):
+            found = opened.scan(chosen).collect()
+            assert found.schema == one.polars_schema
+            same = in_no_order(found) == in_no_order(whole.filter(pl.col(one.partition).is_in(chosen)))
+            assert same, f"{one.name}: {len(chosen)} days"
+
+
+def test_partitions_of_a_table_without_rows(audit: DeltaStore) -> None:
+    assert audit.scan([date(2026, 5, 1)]).collect().equals(AUDIT.empty())
 
 
 def test_what_landed_and_what_was_begun(tmp_path: Path) -> None:
