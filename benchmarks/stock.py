@@ -9,6 +9,7 @@ import re
 import sys
 import tempfile
 import threading
+import uuid
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from functools import reduce
@@ -195,7 +196,7 @@ def main(bootstrap: str, _: str, out: str) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         app = Application(
             bootstrap,
-            consumer_group="stock",
+            consumer_group=f"stock-{uuid.uuid4().hex}",  # one that was used before would begin where that ended
             auto_offset_reset="earliest",
             commit_interval=5.0,
             loglevel=None,
