@@ -251,8 +251,8 @@ class DeltaStore:
     def scan(self, partitions: Sequence[date] | None = None) -> pl.LazyFrame:
         """The rows of the current snapshot, lazily; of these partitions (None: of all).
 
-        Partitions that are named here cost the same with any history: of 6,600 files a filter on two of 600 days finds
-        22 in 24 ms, this in 3.
+        Name the partitions rather than filter by them where history is long: of 6,600 files a filter on two of 600 days
+        reads 22 in 24 ms, this in 3.
         """
         if partitions is None:
             return scan(self.handle, self.table)
