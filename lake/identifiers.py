@@ -55,7 +55,7 @@ def identifiers() -> list[pl.Expr]:
     Named for the identifier and ``SUFFIX``, as written in the record less surrounding space.
     """
     raw = {name: pl.col(name) for name in SEARCHED if name != "street"}
-    first_part = pl.col("address").str.extract(r"^\s*([^,\n]+)")
+    first_part = pl.col("address").str.strip_chars().str.extract(r"^[^,\n]+", 0)
     raw["street"] = pl.when(~pl.col("address").str.contains(_CITY_AND_STATE)).then(first_part)
     stripped = {name: value.str.strip_chars() for name, value in raw.items()}
     return [

@@ -28,7 +28,6 @@ _FREE: Final = (
     "diagnosis_code",
     "diagnosis",
     "treatment",
-    "notes",
 )
 _SILVER: Final = SILVER.polars_schema
 _KEYED: Final = ("patient_id", "visit_id")
@@ -88,9 +87,15 @@ def _people(events: pl.DataFrame, policy: Policy, key: LakeKey) -> pl.DataFrame:
         for column, rule in policy.columns.items()
         if _source(column) in _OF_PERSON and rule != "pseudonym"
     ]
-    pseudonyms = [_pseudonyms(people[field], key).alias(f"{silver_column(field)}{_MASKED}") for field in _KEYED]
+    pseudonyms = [
+        pl.Series(f"{silver_column(field)}{_MASKED}", key.pseudonyms(people[field].to_list()), dtype=pl.String)
+        for field in _KEYED
+    ]
     parts = pl.col("patient_name").str.extract_all(_NAME_PART).fill_null([]).alias("parts")
-    return people.select(*_OF_PERSON, *masked, *pseudonyms, *identifiers(), parts).with_columns(_LOWERED)
+    # Lazily, for what expressions share is worked out once then; in memory, for the streaming engine leaves chunks, and
+    # the join after this takes three times as long with them.
+    known = people.lazy().select(*_OF_PERSON, *masked, *pseudonyms, *identifiers(), parts)
+    return known.collect(engine="in-memory").with_columns(_LOWERED)
 
 
 def _shown(events: pl.DataFrame, policy: Policy) -> pl.DataFrame:
@@ -136,12 +141,6 @@ def count_fields(fields: pl.DataFrame) -> list[dict[str, object]]:
 
 def _source(column: str) -> str:
     return next((field for field in FIELDS if silver_column(field) == column), column)
-
-
-def _pseudonyms(values: pl.Series, key: LakeKey) -> pl.Series:
-    distinct = values.unique()
-    table = pl.DataFrame({"value": distinct, "key": pl.Series(key.pseudonyms(distinct.to_list()), dtype=pl.String)})
-    return values.to_frame("value").join(table, on="value", how="left", maintain_order="left")["key"]
 
 
 def _content(events: pl.DataFrame, key: LakeKey) -> pl.Series:
@@ -255,7 +254,7 @@ def _any_stands(noted: pl.DataFrame) -> pl.Series:
 
 
 def _without_own_identifiers(rows: pl.DataFrame, own: pl.DataFrame) -> pl.DataFrame:
-    """Repair the few rows whose other text still holds one of their own identifiers."""
+    """Repair the few rows whose text other than notes still holds one of their own identifiers."""
     text = pl.concat_str([pl.col(c).fill_null("") for c in (*_FREE, *_FORMED)], separator="\n").str.to_lowercase()
     low = own.select(_LOW).with_columns(rows.select(text=text))
     suspect = low.select(_HOLDS_ONE).to_series()

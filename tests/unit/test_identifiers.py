@@ -47,6 +47,9 @@ def test_the_shortest_that_is_searched_for() -> None:
         ("  12 Elm Street\nSpringfield, IL", "12 Elm Street"),
         ("12 Elm Street", "12 Elm Street"),
         (", Springfield", None),
+        (" ,Springfield, IL", None),
+        ("\n\n12 Elm Street\nSpringfield, IL", "12 Elm Street"),
+        ("\u00a012 Rue de l'Église\u2003, Springfield, IL", "12 Rue de l'Église"),
         (None, None),
     ],
 )
