@@ -10,7 +10,6 @@ from lake.contract import FIELDS, ICD10_PATTERN, VALUE_SETS
 from lake.tables import UTC
 
 _RFC3339: Final = r"^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:[Zz]|[+-]\d{2}:\d{2})$"
-_BLANK: Final = r"^\s*$"
 _SAID_AS: Final = {"nullability": "missing"}
 
 
@@ -103,7 +102,7 @@ def _said(rule: str) -> str:
 
 def _prepare(decoded: pl.DataFrame) -> pl.DataFrame:
     """Blanks made null, event time read."""
-    blank_to_null = [pl.when(~pl.col(name).str.contains(_BLANK)).then(pl.col(name)).alias(name) for name in FIELDS]
+    blank_to_null = [pl.when(pl.col(name).str.strip_chars() != "").then(pl.col(name)).alias(name) for name in FIELDS]
     read = pl.when(pl.col("event_text").str.contains(_RFC3339)).then(
         pl.col("event_text").str.to_uppercase().str.to_datetime("%+", time_unit="us", time_zone="UTC", strict=False)
     )
