@@ -292,14 +292,14 @@ def field_counts(batch: MicroBatch, fresh: pl.DataFrame) -> list[dict[str, objec
 
 def trim(store: DeltaStore, rows: pl.DataFrame) -> pl.DataFrame:
     """The rows above the positions that the table already accounts for."""
+    firsts = rows.group_by("topic_id", "kafka_partition").agg(pl.col("kafka_offset").min())
+    positions = [store.position(topic_id, partition) for topic_id, partition, _ in firsts.iter_rows()]
+    at = firsts.with_columns(position=pl.Series(positions, dtype=pl.Int64))
+    if (at["kafka_offset"] > at["position"]).all():  # as ever but after a crash
+        return rows
     where = rows.select("topic_id", "kafka_partition", "kafka_offset")
-    partitions = where.select("topic_id", "kafka_partition").unique()
-    at = partitions.with_columns(
-        position=pl.Series([store.position(*place) for place in partitions.iter_rows()], dtype=pl.Int64)
-    )
-    held = where.join(at, on=["topic_id", "kafka_partition"], how="left", maintain_order="left")
-    above = held["kafka_offset"] > held["position"]
-    return rows if above.all() else rows.filter(above)
+    held = where.join(at.drop("kafka_offset"), on=["topic_id", "kafka_partition"], how="left", maintain_order="left")
+    return rows.filter(held["kafka_offset"] > held["position"])
 
 
 def _moved(partition: int) -> PositionMoved:
