@@ -23,7 +23,8 @@ class MicroBatch:
 
     ``messages``: ``row`` (UInt32, from 0), ``kafka_partition``, ``kafka_offset``, ``kafka_time`` (null where Kafka
     had none) and ``ingested_at``. ``payloads`` are in the same order; ``sealed`` (Binary) is their sealing, under
-    way on another thread. ``at_once`` says that it is to have landed when its flush returns.
+    way on another thread. ``lag`` is how many messages were left to read when it was handed on (None: not known).
+    ``at_once`` says that it is to have landed when its flush returns.
     ``seconds`` is time spent per step.
     """
 
@@ -32,6 +33,7 @@ class MicroBatch:
     messages: pl.DataFrame
     payloads: list[bytes | None]
     sealed: "Future[pl.Series]"
+    lag: int | None = None
     at_once: bool = True
     events: pl.DataFrame = field(default_factory=pl.DataFrame)
     failures: pl.DataFrame = field(default_factory=pl.DataFrame)

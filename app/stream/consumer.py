@@ -91,7 +91,6 @@ class MicroBatchConsumer(InternalConsumer):
         self._messages: dict[int, list[Message]] = defaultdict(list)
         self._handed_on: dict[int, int] = {}
         self._landed: dict[int, int] = {}
-        self.last_lag: int | None = None
         self._assigned: set[int] = set()
         self._ended: dict[int, int] = {}
         self._mean_bytes = 1024
@@ -364,12 +363,12 @@ class MicroBatchConsumer(InternalConsumer):
         batch = MicroBatch(
             topic=self.topic,
             topic_id=topic_id,
+            lag=self.lag(),
             at_once=at_once,
             messages=frame,
             payloads=payloads,
             sealed=self._sealer.submit(self._sealed, payloads, places(topic_id, partitions, offsets)),
         )
-        self.last_lag = self.lag()
         context = MessageContext(topic=self.topic, partition=partition, offset=offset, size=len(messages))
         return Row(value=batch, key=None, timestamp=int(now.timestamp() * 1000), context=context, headers=None)
 

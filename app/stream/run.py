@@ -137,7 +137,7 @@ def run_stream(
     positions = Positions(landing, admin, kafka, settings.topic)
     limits = BatchLimits(settings.batch_messages, settings.batch_seconds)
 
-    sink = LandingSink(landing, lambda landed: on_landed(landed, app.consumer.last_lag))
+    sink = LandingSink(landing, on_landed)
 
     def make_consumer(**config: Any) -> MicroBatchConsumer:
         return MicroBatchConsumer(

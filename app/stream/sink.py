@@ -22,7 +22,7 @@ class LandingSink(BaseSink):
     writing.
     """
 
-    def __init__(self, landing: Landing, on_landed: Callable[[list[Landed]], None]) -> None:
+    def __init__(self, landing: Landing, on_landed: Callable[[list[Landed], int | None], None]) -> None:
         super().__init__()
         self._landing = landing
         self._on_landed = on_landed
@@ -77,4 +77,4 @@ class LandingSink(BaseSink):
             under_way.result()
 
     def _land(self, batch: MicroBatch) -> None:
-        self._on_landed(self._landing.land(batch))
+        self._on_landed(self._landing.land(batch), batch.lag)

@@ -92,6 +92,7 @@ def test_a_slow_query_ends_and_the_page_goes_on(
     page = ask(page, "SELECT count(*) FROM range(1000000) a, range(1000000) b, range(1000000) c")
     assert "took longer than 1.5 s" in page.error[0].value
     assert len(asked(own_lake)) == 1
+    monkeypatch.setenv("WARDLAKE_DASHBOARD_SQL_SECONDS", "30")
     assert len(result(ask(page, "FROM gold.build"))) == 1
 
 

@@ -3,7 +3,7 @@
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from itertools import count
+from itertools import accumulate, count
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from app.child import HOST
 from app.opening import open_or_create, open_with_key
 from app.settings import Settings
 from app.stream.consumer import MicroBatchConsumer
+from app.stream.landing import Landed
 from app.stream.run import run_stream
 from lake import policy as policies
 from lake.sealing import LakeKey
@@ -156,6 +157,25 @@ def test_a_broker_that_was_lost_for_a_moment_is_read_on(
     assert run_stream(settings, lake, policies.load("display"), until_caught_up=True)
     lake.refresh()
     check(lake, fed.produced)
+
+
+def test_each_landing_is_told_with_the_lag_after_it(fed: Fed, tmp_path: Path) -> None:
+    """Not with that of the batch which is being read meanwhile: a lag of 0 would be told before all has landed."""
+    settings = configuration.load(
+        data=tmp_path, kafka=fed.broker, topic=fed.topic, group=tmp_path.name, batch_messages=100, batch_seconds=0.2
+    )
+    told: list[tuple[int, int | None]] = []
+
+    def note(landed: list[Landed], lag: int | None) -> None:
+        told.append((sum(batch.messages for batch in landed), lag))
+
+    assert run_stream(
+        settings, open_or_create(settings), policies.load("display"), until_caught_up=True, on_landed=note
+    )
+    so_far = list(accumulate(messages for messages, _ in told))
+    known = [landed + lag for landed, (_, lag) in zip(so_far, told, strict=True) if lag is not None]
+    assert len(known) > 5
+    assert set(known) == {len(fed.produced)}
 
 
 @contextmanager

@@ -202,7 +202,7 @@ def test_a_row_takes_what_a_micro_batch_is_handed_on_in() -> None:
 
 
 def test_the_sink_is_one_that_quix_takes() -> None:
-    sink = LandingSink(landing=None, on_landed=lambda landed: None)  # type: ignore[arg-type]
+    sink = LandingSink(landing=None, on_landed=lambda landed, lag: None)  # type: ignore[arg-type]
     manager = SinkManager()
     manager.register(sink)
     manager.start_sinks()
