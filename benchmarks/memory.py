@@ -23,8 +23,7 @@ def run(events: int) -> Result:
     """Measure peak RSS while ``events`` are taken in, and while each further such number of later events is.
 
     The topic has one partition, so that all tenths are alike: of several the built-in broker hands on nearly all of the
-    first before the others. The days then come twice, the second time with less of each person in a batch and with keys
-    to be read back, and what that costs looks like growth.
+    first before the others. The days then come twice, the second time with keys to be read back: it looks like growth.
     """
     with EmbeddedBroker() as broker:
         ensure_topic(Kafka(broker.bootstrap), TOPIC, partitions=1)
