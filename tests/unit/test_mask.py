@@ -219,6 +219,11 @@ def test_text_whose_case_cannot_be_mapped_letter_by_letter_is_hidden_whole() -> 
     assert row["diagnosis"] == "[redacted]"
 
 
+def test_what_a_note_says_inside_a_word_does_not_hide_what_is_masked_elsewhere() -> None:
+    row, states = masked(patient_name="İpek Ünal", notes="seeni̇pek ünalm467")
+    assert (row["patient_name"], states["patient_name"]) == ("İ*****", "masked")
+
+
 def without(*columns: str) -> Policy:
     """The display policy less these columns."""
     source = {policies.silver_column(field): field for field in FIELDS}
