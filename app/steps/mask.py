@@ -87,10 +87,7 @@ def _people(events: pl.DataFrame, policy: Policy, key: LakeKey) -> pl.DataFrame:
         for column, rule in policy.columns.items()
         if _source(column) in _OF_PERSON and rule != "pseudonym"
     ]
-    pseudonyms = [
-        pl.Series(f"{silver_column(field)}{_MASKED}", key.pseudonyms(people[field].to_list()), dtype=pl.String)
-        for field in _KEYED
-    ]
+    pseudonyms = [key.pseudonyms(pl.col(field)).alias(f"{silver_column(field)}{_MASKED}") for field in _KEYED]
     parts = pl.col("patient_name").str.extract_all(_NAME_PART).fill_null([]).alias("parts")
     # Lazily, for what expressions share is worked out once then; in memory, for the streaming engine leaves chunks, and
     # the join after this takes three times as long with them.

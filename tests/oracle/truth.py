@@ -45,8 +45,9 @@ def read_truth(folder: Path, key: LakeKey, staffed_beds: Path) -> Truth:
 
 def _pseudonymous(path: Path, key: LakeKey) -> pl.DataFrame:
     frame = pl.read_parquet(path)
-    keys = {f"{name}_key": key.pseudonyms(frame[f"{name}_id"].to_list()) for name in ("patient", "visit")}
-    return frame.with_columns(**{name: pl.Series(values) for name, values in keys.items()})
+    return frame.with_columns(
+        key.pseudonyms(pl.col(f"{name}_id")).alias(f"{name}_key") for name in ("patient", "visit")
+    )
 
 
 def _with_ends(stays: pl.DataFrame, visits: pl.DataFrame) -> pl.DataFrame:

@@ -20,6 +20,7 @@ from benchmarks.measure import Landings
 from benchmarks.record import PAGE, RESULTS, filled, place, publish
 from benchmarks.result import Chart, Ratio, Result, shown
 from lake import policy as policies
+from lake.sealing import LakeKey
 from lake.tables import UTC
 from tests.commands import ROOT
 from tests.lakes import NOW, simulated
@@ -49,7 +50,7 @@ def parsed(payload: bytes | None) -> object:
 def test_the_stock_contender_lets_through_and_masks_what_the_stream_does() -> None:
     payloads = [value for _, value in simulated(3_000)]
     valid, _ = validate(decode(payloads).with_columns(ingested_at=pl.lit(NOW).cast(UTC)))
-    ours = mask(valid, policies.load("display"), stock.KEY).rows
+    ours = mask(valid, policies.load("display"), LakeKey(stock.SECRET)).rows
     events = [(row, stock.cleaned(parsed(payload))) for row, payload in enumerate(payloads)]
     theirs = pl.DataFrame(
         [stock.masked(event) | {"row": row} for row, event in events if event is not None],

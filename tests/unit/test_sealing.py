@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 from typing import Final
 
+import polars as pl
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -26,6 +27,12 @@ PLACES: Final = list(places("topic-1", [3, 3, 3, 0, 0], [10, 11, 12, 10, 11]))
 
 def derived(purpose: bytes) -> bytes:
     return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=purpose).derive(SECRET)
+
+
+def pseudonyms(key: LakeKey, *values: str | None) -> list[str | None]:
+    return (
+        pl.DataFrame({"value": values}, schema={"value": pl.String}).select(key.pseudonyms(pl.all()))["value"].to_list()
+    )
 
 
 def refused(call: object, *arguments: object) -> str:
@@ -113,8 +120,19 @@ def test_places_differ_between_any_two_messages() -> None:
 def test_pseudonyms_are_hmac_sha_256_with_the_lake_s_key() -> None:
     values = ["MRN-1", "MRN-2", "é\U0001f600", ""]
     expected = [hmac.new(SECRET, value.encode(), hashlib.sha256).hexdigest()[:32] for value in values]
-    assert KEY.pseudonyms(values) == expected
-    assert not set(LakeKey(bytes(KEY_BYTES)).pseudonyms(values)) & set(expected)
+    assert pseudonyms(KEY, *values) == expected
+    assert not set(pseudonyms(LakeKey(bytes(KEY_BYTES)), *values)) & set(expected)
+    assert pseudonyms(KEY, None, "MRN-1") == [None, expected[0]]
+    assert pseudonyms(KEY) == []
+
+
+def test_what_polars_says_of_pseudonyms_shows_no_key() -> None:
+    frame = pl.LazyFrame({"patient_id": [1]}).select(KEY.pseudonyms(pl.col("patient_id").cast(pl.List(pl.Int64))))
+    with pytest.raises(pl.exceptions.PolarsError) as failed:
+        frame.collect()
+    shown = f"{failed.value} {frame.explain()} {KEY.pseudonyms(pl.col('patient_id'))!r}"
+    assert "Series[key]" in shown
+    assert 'b"' not in shown
 
 
 def test_fingerprints_are_keyed_and_fit_a_long_column() -> None:
