@@ -5,7 +5,6 @@ each checkpoint. No sealing, no Bronze, no quarantine, no deduplication, no coun
 are ours is held by ``tests/unit/test_benchmarks.py``.
 """
 
-import hmac
 import re
 import sys
 import tempfile
@@ -17,6 +16,8 @@ from functools import reduce
 from typing import Final, cast
 
 import polars as pl
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.hmac import HMAC
 from deltalake import write_deltalake
 from quixstreams import Application
 from quixstreams.sinks import BatchingSink, SinkBatch
@@ -29,6 +30,7 @@ Event = dict[str, str | None]
 
 HIDDEN: Final = "*****"
 SECRET: Final = bytes(32)
+_MAC: Final = HMAC(SECRET, hashes.SHA256())
 _FREE: Final = (
     *("message_id", "facility", "department", "ward", "bed", "doctor_id"),
     *("diagnosis_code", "diagnosis", "treatment", "notes"),
@@ -112,7 +114,9 @@ def masked(event: Event) -> dict[str, object]:
 
 
 def _pseudonym(value: str) -> str:
-    return hmac.digest(SECRET, value.encode(), "sha256").hex()[:32]
+    mac = _MAC.copy()  # a third of the cost of beginning with the key each time
+    mac.update(value.encode())
+    return mac.finalize().hex()[:32]
 
 
 def _initial(name: str) -> str:
