@@ -252,7 +252,7 @@ def _any_stands(noted: pl.DataFrame) -> pl.Series:
 
 def _without_own_identifiers(rows: pl.DataFrame, own: pl.DataFrame) -> pl.DataFrame:
     """Repair the few rows whose text other than notes still holds one of their own identifiers."""
-    text = pl.concat_str([pl.col(c).fill_null("") for c in (*_FREE, *_FORMED)], separator="\n").str.to_lowercase()
+    text = pl.concat_str(*_FREE, *_FORMED, separator="\n", ignore_nulls=True).str.to_lowercase()
     low = own.select(_LOW).with_columns(rows.select(text=text))
     suspect = low.select(_HOLDS_ONE).to_series()
     if not suspect.any():
