@@ -20,7 +20,6 @@ from app.stream.steps import steps
 from benchmarks.history import micro_batch
 from benchmarks.result import Ratio, Result
 from lake import policy, query, store
-from lake.parquet import APPEND_WRITER
 from lake.sealing import LakeKey
 from lake.tables import SILVER
 from producer.simulator import Simulator, SimulatorSettings
@@ -38,7 +37,7 @@ def run(batches: int) -> Result:
         root, key = Path(scratch) / "lake", LakeKey(bytes(32))
         silver = store.create(root, key).store(SILVER)
         for rows in _silver(key, batches * _EVENTS).iter_slices(_EVENTS):
-            write_deltalake(silver.handle, rows, mode="append", writer_properties=APPEND_WRITER)
+            write_deltalake(silver.handle, rows, mode="append", writer_properties=silver.append_writer)
         before, answer = _seconds(root)
         done = maintain(Settings(lake=root))
         after, same = _seconds(root)

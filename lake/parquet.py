@@ -1,15 +1,45 @@
 """How the lake's Parquet files are written."""
 
-from typing import Final
+from collections.abc import Collection
+from typing import Final, Literal
 
 from deltalake import ColumnProperties, WriterProperties
 
 WRITER: Final = WriterProperties(compression="ZSTD", compression_level=1)
 """What stays: written for size."""
 
-# 2.6 µs of CPU an event against 3.7, 122 bytes against 82.
-APPEND_WRITER: Final = WriterProperties(compression="LZ4_RAW")
-"""What is appended: written for speed, and for size by the compaction that is to come."""
+# Of these nearly each row has a value of its own: a dictionary of them is work and bytes for nothing.
+_UNLIKE: Final[dict[str, Literal["PLAIN", "DELTA_BINARY_PACKED", "DELTA_BYTE_ARRAY"]]] = {
+    "message_id": "DELTA_BYTE_ARRAY",  # numbered by the sender, so one begins as the one before
+    "content_hash": "PLAIN",
+    "event_time": "DELTA_BINARY_PACKED",
+    "kafka_offset": "DELTA_BINARY_PACKED",
+    "patient_key": "PLAIN",
+    "visit_key": "PLAIN",
+}
+
+
+def append_writer(searched: Collection[str]) -> WriterProperties:
+    """What is appended: written for speed, and for size by the compaction that is to come.
+
+    ``searched`` are the columns that tell the table's files apart, and the only ones with statistics; all have them
+    where none is named. In Silver 2.6 µs of CPU an event against 3.7 by the compression, and 0.85 of that by the rest;
+    113 bytes against 82.
+    """
+    others: Literal["NONE", "CHUNK"] = "NONE" if searched else "CHUNK"
+    return WriterProperties(
+        compression="LZ4_RAW",
+        default_column_properties=ColumnProperties(statistics_enabled=others),
+        column_properties={
+            name: ColumnProperties(
+                dictionary_enabled=name not in _UNLIKE,
+                encoding=_UNLIKE.get(name),
+                statistics_enabled="CHUNK" if name in searched else others,
+            )
+            for name in {*searched, *_UNLIKE}
+        },
+    )
+
 
 # What is sealed does not compress, and no two are alike: to try costs as much again as to write it (2.1 µs an event
 # of 700 bytes against 5.1), for 1 % of the size.

@@ -26,7 +26,7 @@ from filelock import FileLock, Timeout
 from lake import marker as marking
 from lake.errors import LakeError
 from lake.marker import MARKER, Marker
-from lake.parquet import APPEND_WRITER, SEALED_WRITER, WRITER
+from lake.parquet import SEALED_WRITER, WRITER, append_writer
 from lake.sealing import LakeKey
 from lake.tables import LANDED, SILVER, TABLES, Table
 
@@ -50,13 +50,13 @@ _REWRITE_LOCK: Final = "_rewrite.lock"  # vacuum passes over what begins with an
 NO_HOOKS: Final = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
 """For a commit beside other writers: the log files that their handles stand on must not go with it."""
 # Statistics on the columns that queries prune by, no others: the log stays small and free of record contents.
-_STATS: Final = {
-    "bronze/events": "kafka_partition,kafka_offset,ingested_at",
-    "bronze/quarantine": "kafka_partition,kafka_offset,ingested_at",
-    "silver/events": "event_time,patient_key,visit_key,kafka_partition,kafka_offset",
-    "silver/visits": "admitted_at,discharged_at",
-    "silver/stays": "from_time,to_time",
-    "silver/incomplete": "first_event_at",
+_SEARCHED: Final = {
+    "bronze/events": ("kafka_partition", "kafka_offset", "ingested_at"),
+    "bronze/quarantine": ("kafka_partition", "kafka_offset", "ingested_at"),
+    "silver/events": ("event_time", "patient_key", "visit_key", "kafka_partition", "kafka_offset"),
+    "silver/visits": ("admitted_at", "discharged_at"),
+    "silver/stays": ("from_time", "to_time"),
+    "silver/incomplete": ("first_event_at",),
 }
 
 
@@ -96,9 +96,10 @@ class DeltaStore:
         self.table = table
         self.path = root / table.name
         self._schema = table.polars_schema  # making it takes 1.4 ms
+        self._searched = _SEARCHED.get(table.name, ())
         sealed = "payload" in self._schema
         self.writer = SEALED_WRITER if sealed else WRITER
-        self._append_writer = SEALED_WRITER if sealed else APPEND_WRITER
+        self.append_writer = SEALED_WRITER if sealed else append_writer(self._searched)
         self._handle: DeltaTable | None = None
         self._opened_at = 0
         self._positions: tuple[int, dict[str, int]] = (-1, {})
@@ -121,7 +122,6 @@ class DeltaStore:
 
     def create(self) -> None:
         """Create the table where it is absent; two processes may try at once."""
-        stats = _STATS.get(self.table.name)
         landed = self.table in LANDED
         DeltaTable.create(
             self.path,
@@ -136,7 +136,7 @@ class DeltaStore:
                 "delta.logRetentionDuration": "interval 1 minutes" if landed else "interval 1 days",
                 "delta.enableExpiredLogCleanup": str(landed).lower(),
             }
-            | ({"delta.dataSkippingStatsColumns": stats} if stats else {}),
+            | ({"delta.dataSkippingStatsColumns": ",".join(self._searched)} if self._searched else {}),
         )
 
     def refresh(self) -> int:
@@ -185,7 +185,7 @@ class DeltaStore:
             self.handle,
             frame.select(self._schema.names()).cast(self._schema),
             mode="append",
-            writer_properties=self._append_writer,
+            writer_properties=self.append_writer,
             commit_properties=CommitProperties(
                 app_transactions=[Transaction(app, version) for app, version in positions.items()]
             ),
