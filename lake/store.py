@@ -140,18 +140,20 @@ class DeltaStore:
         )
 
     def refresh(self) -> int:
-        """Catch up with the log and return the version. Reads only what is new, or new since the last checkpoint."""
+        """Catch up with what is new in the log; returns the version. Raises ``LakeError`` where the log is gone."""
+        newest = self._newest()
         # delta-rs commits the more slowly, the more commits its handle took in: 8 ms at first, 42 after 240 of them.
-        if self.handle.version() // _CHECKPOINT_EVERY > self._opened_at // _CHECKPOINT_EVERY:
+        if newest is None or self.handle.version() // _CHECKPOINT_EVERY > self._opened_at // _CHECKPOINT_EVERY:
             self._handle = None
-        elif self._newest() > self.handle.version():  # delta-rs takes 2 ms of CPU to find that nothing is new
+        elif newest > self.handle.version():  # delta-rs takes 2 ms of CPU to find that nothing is new
             self.handle.update_incremental()
         return self.handle.version()
 
-    def _newest(self) -> int:
+    def _newest(self) -> int | None:
         """The newest version that a file of the log is named for: a commit or, as old commits go, a checkpoint."""
-        with os.scandir(self.path / "_delta_log") as log:
+        with contextlib.suppress(FileNotFoundError), os.scandir(self.path / "_delta_log") as log:
             return int(max(entry.name for entry in log if entry.name[0].isdigit())[:20])
+        return None
 
     def position(self, topic_id: str, partition: int) -> int:
         """Last offset of the partition that this table's snapshot accounts for; -1 for none."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import stat
 import time
 from collections import Counter
@@ -180,6 +181,14 @@ def test_a_table_that_is_gone_is_named(lake: Lake) -> None:
     (lake.root / AUDIT.name).rename(lake.root / "elsewhere")
     with pytest.raises(LakeError, match=r"the table ops/audit cannot be opened.*restore the lake from a backup"):
         _ = open_lake(lake.root).store(AUDIT).handle
+
+
+def test_a_table_that_went_after_it_was_opened_is_named(lake: Lake) -> None:
+    silver = lake.store(SILVER)
+    silver.refresh()
+    shutil.rmtree(silver.path)
+    with pytest.raises(LakeError, match="silver/events"):
+        silver.refresh()
 
 
 @pytest.mark.parametrize("demo", [True, False])
