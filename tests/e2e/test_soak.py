@@ -49,12 +49,13 @@ def test_three_minutes_of_faults_leave_every_message_in_its_place(tmp_path: Path
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_it_in_good_order_with_the_report_so_far(tmp_path: Path) -> None:
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_sigterm_end_it_in_good_order_with_the_report_so_far(tmp_path: Path, told: signal.Signals) -> None:
     with soak(tmp_path, 30) as running:
         try:
             with pytest.raises(subprocess.TimeoutExpired):
                 running.wait(20)
-            running.send_signal(signal.SIGINT)
+            running.send_signal(told)
             assert running.wait(60) == 130
         finally:
             running.kill()

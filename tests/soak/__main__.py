@@ -5,6 +5,7 @@ import importlib.metadata
 import os
 import platform
 import shlex
+import signal
 import sys
 import tempfile
 import time
@@ -32,7 +33,7 @@ _INTERRUPTED: Final = 130
 
 
 class Ending(Enum):
-    """How a soak ended: with every message accounted for, by Ctrl-C, or where it could not go on."""
+    """How a soak ended: with every message accounted for, by Ctrl-C or SIGTERM, or where it could not go on."""
 
     WHOLE = auto()
     INTERRUPTED = auto()
@@ -42,6 +43,9 @@ class Ending(Enum):
 def main() -> int:
     """Run a soak as the command line asks."""
     asked = _asked()
+    # Of SIGINT too: a shell that starts something in the background has it ignored there.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="wardlake-soak-") as folder:
         stage = set_up(Path(folder), asked.out / "logs", asked.seed, asked.rate, asked.streams)
         scene = Scene(stage, lambda line: _console.print(f"{_clock(scene)}  {line}", markup=False, highlight=False))
