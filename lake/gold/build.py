@@ -5,8 +5,9 @@ tables as if nothing had happened. The derived tables are written one after the 
 commit; the row in ``ops/builds``, written last, names their versions and what was read, and publishes them together.
 A build begins by taking back what one before it wrote and did not publish.
 
-A refresh costs what is new: it reads the Silver rows above the positions of the last build, folds the visits that they
-belong to again from all of their events, and rebuilds the months in which those visits, before or now, count.
+A refresh reads the Silver rows above the positions of the last build, folds the visits that they belong to again from
+all of their events, and rebuilds the months in which those visits, before or now, count. So it grows with what is new
+and with the size of a month; the DuckDB files alone are written whole.
 """
 
 from collections.abc import Callable, Mapping
