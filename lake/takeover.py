@@ -16,7 +16,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Literal
 
-import duckdb
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
 from lake.parquet import WRITER
@@ -80,6 +79,8 @@ def _take(store: DeltaStore, source: Path, mode: Mode, rebuild: int) -> None:
 
 
 def _take_alone(store: DeltaStore, source: Path, mode: Mode, rebuild: int) -> None:
+    import duckdb  # here: every stream looks for a takeover, and few have one; it takes 13 MB
+
     store.refresh()
     if (store.handle.transaction_version(REBUILD_APP) or 0) >= rebuild:
         return

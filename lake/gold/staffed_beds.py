@@ -7,10 +7,10 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import dataframely as dy
 import polars as pl
 
 from lake.errors import UsageError
+from lake.schemas import dy
 
 
 class StaffedBedsRow(dy.Schema):

@@ -10,8 +10,7 @@ from functools import cache
 from importlib import resources
 from typing import Final
 
-import dataframely as dy
-
+from lake.schemas import dy
 from lake.tables import Table
 
 FORMAT: Final = 1

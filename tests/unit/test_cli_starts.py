@@ -6,7 +6,7 @@ import sys
 import pytest
 
 MODULES = "import sys, app.cli; app.cli.app.commands[sys.argv[1]]; print(*sys.modules)"
-LIGHT = {"quixstreams", "faker", "duckdb", "deltalake", "dataframely", "prefect", "streamlit"}
+LIGHT = {"quixstreams", "faker", "duckdb", "deltalake", "dataframely", "prefect", "sqlalchemy", "streamlit"}
 
 
 @pytest.mark.parametrize(
@@ -16,10 +16,10 @@ LIGHT = {"quixstreams", "faker", "duckdb", "deltalake", "dataframely", "prefect"
         ("dashboard", LIGHT),
         ("flow", LIGHT),
         ("flows", LIGHT),
-        ("produce", {"quixstreams", "duckdb", "deltalake", "prefect"}),
-        ("sql", {"quixstreams", "faker", "prefect"}),
-        ("status", {"quixstreams", "faker", "prefect"}),
-        ("stream", {"faker", "prefect"}),
+        ("produce", {"quixstreams", "duckdb", "deltalake", "prefect", "sqlalchemy"}),
+        ("sql", {"quixstreams", "faker", "prefect", "sqlalchemy"}),
+        ("status", {"quixstreams", "faker", "prefect", "sqlalchemy"}),
+        ("stream", {"duckdb", "faker", "prefect", "sqlalchemy"}),
     ],
 )
 def test_a_command_starts_without_what_others_need(command: str, without: set[str]) -> None:
@@ -27,3 +27,13 @@ def test_a_command_starts_without_what_others_need(command: str, without: set[st
     imported = set(ran.stdout.split())
     assert "app.cli" in imported
     assert imported & without == set()
+
+
+def test_what_the_contracts_keep_out_can_be_had_after_them() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", "import lake.tables, sqlalchemy; print(sqlalchemy.__name__)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout.strip() == "sqlalchemy"
