@@ -15,9 +15,6 @@ from typing import Final
 import psutil
 
 from benchmarks.result import console
-from lake.kafka import Kafka
-from producer.publisher import Publisher
-from producer.simulator import Simulator, SimulatorSettings
 
 TOPIC: Final = "healthcare.data"
 DAYS: Final = 60
@@ -30,7 +27,11 @@ Figures = dict[str, float]
 
 def publish(bootstrap: str, events: int, days: int = DAYS) -> None:
     """Put simulated events of so many days on the topic."""
+    # Here, or each contender would bear the simulator in its memory.
     from app.cli.produce import start_day
+    from lake.kafka import Kafka
+    from producer.publisher import Publisher
+    from producer.simulator import Simulator, SimulatorSettings
 
     settings = SimulatorSettings(events=events, days=days, start=start_day(events, days))
     Publisher(Kafka(bootstrap), TOPIC).publish(Simulator(settings).blocks())
