@@ -152,7 +152,7 @@ class DeltaStore:
     def _newest(self) -> int | None:
         """The newest version that a file of the log is named for: a commit or, as old commits go, a checkpoint."""
         with contextlib.suppress(FileNotFoundError), os.scandir(self.path / "_delta_log") as log:
-            return int(max(entry.name for entry in log if entry.name[0].isdigit())[:20])
+            return max((int(entry.name[:20]) for entry in log if entry.name[0].isdigit()), default=None)
         return None
 
     def position(self, topic_id: str, partition: int) -> int:

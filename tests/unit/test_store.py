@@ -183,10 +183,13 @@ def test_a_table_that_is_gone_is_named(lake: Lake) -> None:
         _ = open_lake(lake.root).store(AUDIT).handle
 
 
-def test_a_table_that_went_after_it_was_opened_is_named(lake: Lake) -> None:
+@pytest.mark.parametrize("emptied", [False, True])
+def test_a_table_that_went_after_it_was_opened_is_named(lake: Lake, emptied: bool) -> None:
     silver = lake.store(SILVER)
     silver.refresh()
     shutil.rmtree(silver.path)
+    if emptied:
+        (silver.path / "_delta_log").mkdir(parents=True)
     with pytest.raises(LakeError, match="silver/events"):
         silver.refresh()
 
