@@ -26,7 +26,7 @@ from filelock import FileLock, Timeout
 from lake import marker as marking
 from lake.errors import LakeError
 from lake.marker import MARKER, Marker
-from lake.parquet import SEALED_WRITER, WRITER, append_writer
+from lake.parquet import SEALED_WRITER, SEARCHED, WRITER, append_writer
 from lake.sealing import LakeKey
 from lake.tables import LANDED, SILVER, TABLES, Table
 
@@ -49,15 +49,6 @@ _TOMBSTONES: Final = "interval 10 minutes"
 _REWRITE_LOCK: Final = "_rewrite.lock"  # vacuum passes over what begins with an underscore
 NO_HOOKS: Final = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
 """For a commit beside other writers: the log files that their handles stand on must not go with it."""
-# Statistics on the columns that queries prune by, no others: the log stays small and free of record contents.
-_SEARCHED: Final = {
-    "bronze/events": ("kafka_partition", "kafka_offset", "ingested_at"),
-    "bronze/quarantine": ("kafka_partition", "kafka_offset", "ingested_at"),
-    "silver/events": ("event_time", "patient_key", "visit_key", "kafka_partition", "kafka_offset"),
-    "silver/visits": ("admitted_at", "discharged_at"),
-    "silver/stays": ("from_time", "to_time"),
-    "silver/incomplete": ("first_event_at",),
-}
 
 
 def live_files(table: DeltaTable) -> list[str]:
@@ -96,7 +87,7 @@ class DeltaStore:
         self.table = table
         self.path = root / table.name
         self._schema = table.polars_schema  # making it takes 1.4 ms
-        self._searched = _SEARCHED.get(table.name, ())
+        self._searched = SEARCHED.get(table.name, ())
         sealed = "payload" in self._schema
         self.writer = SEALED_WRITER if sealed else WRITER
         self.append_writer = SEALED_WRITER if sealed else append_writer(self._searched)

@@ -33,7 +33,7 @@ _CONFLICT: Final = "duplicate_key_conflict"
 _STATISTICS: Final = {
     "bronze/events": "kafka_partition,kafka_offset,ingested_at",
     "bronze/quarantine": "kafka_partition,kafka_offset,ingested_at",
-    "silver/events": "event_time,patient_key,visit_key,kafka_partition,kafka_offset",
+    "silver/events": "event_time,kafka_partition,kafka_offset",
 }
 """Table → the columns that its log has statistics of, as Wardlake's tables have."""
 

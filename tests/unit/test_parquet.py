@@ -32,7 +32,7 @@ def columns(lake: Lake, table: Table) -> pl.DataFrame:
     [
         (BRONZE, PLACE | {"ingested_at"}),
         (QUARANTINE, PLACE | {"ingested_at"}),
-        (SILVER, PLACE | {"event_time", "patient_key", "visit_key"}),
+        (SILVER, PLACE | {"event_time"}),
     ],
     ids=lambda value: value.name if isinstance(value, Table) else "",
 )
@@ -47,7 +47,7 @@ def test_the_log_tells_files_apart_by_what_is_searched_and_by_nothing_else(
 
 def test_silver_has_statistics_of_what_is_searched_only(lake: Lake) -> None:
     with_statistics = columns(lake, SILVER).filter(pl.col("stats_min_value").is_not_null())
-    assert set(with_statistics["path_in_schema"]) == PLACE | {"event_time", "patient_key", "visit_key"}
+    assert set(with_statistics["path_in_schema"]) == PLACE | {"event_time"}
 
 
 def test_a_table_that_names_no_searched_column_has_statistics_of_all(lake: Lake) -> None:
@@ -65,7 +65,7 @@ def test_compacted_files_have_dictionaries_and_the_same_statistics_in_the_log(tm
     silver = lake.store(SILVER)
     before = silver.scan().sort("topic_id", "kafka_partition", "kafka_offset").collect()
     silver.compact()
-    assert "min.patient_key" in silver.files().columns
+    assert "min.event_time" in silver.files().columns
     keys = columns(lake, SILVER).filter(pl.col("path_in_schema") == "patient_key")
     assert keys["encodings"].str.contains("DICTIONARY").any()
     assert silver.scan().sort("topic_id", "kafka_partition", "kafka_offset").collect().equals(before)
