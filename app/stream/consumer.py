@@ -33,7 +33,8 @@ from lake.sealing import LakeKey, places
 logger = logging.getLogger(__name__)
 
 _CHUNK: Final = 10_000
-_MAX_BATCH_BYTES: Final = 64 * 1024 * 1024
+# The stream takes some 25 times it beside its 150 MB: with 64 MiB, 1.5 GB over messages of 6 kB, for 5 % less time.
+_MAX_BATCH_BYTES: Final = 16 * 1024 * 1024
 _RETRY_SECONDS: Final = 0.2
 _WAIT_SECONDS: Final = 30.0
 _LOOK_SECONDS: Final = 5.0
@@ -311,8 +312,8 @@ class MicroBatchConsumer(InternalConsumer):
         held = sum(map(len, self._messages.values()))
         held_bytes = held * self._mean_bytes
         while held < self._limits.messages and held_bytes < _MAX_BATCH_BYTES:
-            chunk = min(_CHUNK, self._limits.messages - held, max(64, _MAX_BATCH_BYTES // (4 * self._mean_bytes)))
-            taken = self._without_events(self.consume(chunk, timeout=max(deadline - time.monotonic(), 0)))
+            most = min(_CHUNK, self._limits.messages - held, 1 + (_MAX_BATCH_BYTES - held_bytes) // self._mean_bytes)
+            taken = self._without_events(self._take(most, deadline))
             if taken:
                 # Fetches come partition by partition: grouping runs of them is cheaper than message by message.
                 for partition, run in groupby(taken, key=Message.partition):
@@ -322,6 +323,13 @@ class MicroBatchConsumer(InternalConsumer):
                 self._mean_bytes = max(1, size // len(taken))
             if time.monotonic() >= deadline:
                 break
+
+    def _take(self, most: int, deadline: float) -> list[Message]:
+        """Messages that were fetched already; where there are none, the next one, if it comes in time.
+
+        To wait for many would have the client fetch on as they are taken: 4,000 of a megabyte each, if it comes to that.
+        """
+        return self.consume(most, timeout=0) or self.consume(1, timeout=max(deadline - time.monotonic(), 0))
 
     def _without_events(self, messages: list[Message]) -> list[Message]:
         """The messages proper. Raises ``BrokerError`` for an error event that will not pass by itself."""
