@@ -3,7 +3,8 @@
 A rebuild (``replay``, ``quarantine replay``) writes its tables under ``.rebuild/`` in the lake, then a note of what
 is to become of each. From the note on, the takeover is carried through: each table's change is one Delta commit,
 fenced by a ``txn`` so that it happens once, and whoever opens the lake for writing or verifying finishes what a
-crash left undone. Without the note, a leftover is thrown away and the old tables stand.
+crash left undone. Without the note, a leftover is thrown away and the old tables stand. The files that were built get a
+second name, in the table's own folder: they are not written again.
 
 Readers see a table's old snapshot or its new one, never a mix.
 """
@@ -14,18 +15,23 @@ import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
+from urllib.parse import unquote
 
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake import CommitProperties, Transaction
+from deltalake.transaction import AddAction
 
-from lake.parquet import WRITER
-from lake.store import DeltaStore, Lake, live_files
+from lake.store import DeltaStore, Lake
 from lake.tables import Table
 
 FOLDER: Final = ".rebuild"
 _NOTE: Final = "takeover.json"
 REBUILD_APP: Final = "wardlake:rebuild"
 """The Delta ``txn`` app id that a rebuild leaves in the tables that it took over."""
+
+_STATISTICS: Final = {"minValues": "min.", "maxValues": "max.", "nullCount": "null_count."}
+"""Statistics in an action of Delta's log → the prefix of delta-rs's columns that tell of them."""
+_MOMENT: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 Mode = Literal["append", "overwrite"]
 
@@ -63,7 +69,8 @@ def finish(lake: Lake) -> None:
     if (root / _NOTE).exists():
         note = json.loads((root / _NOTE).read_text("utf-8"))
         for name, mode in note["modes"].items():
-            _take(lake.stores[name], root / name, mode, int(note["id"]))
+            store = lake.stores[name]
+            _take(DeltaStore(root, store.table), store, mode, int(note["id"]))
         (root / _NOTE).unlink()  # first: from here on what is left is only to be cleared away
     shutil.rmtree(root, ignore_errors=True)
 
@@ -73,40 +80,57 @@ def pending(root: Path) -> bool:
     return (root / FOLDER / _NOTE).exists()
 
 
-def _take(store: DeltaStore, source: Path, mode: Mode, rebuild: int) -> None:
+def _take(built: DeltaStore, store: DeltaStore, mode: Mode, rebuild: int) -> None:
     with store.rewriting():
-        _take_alone(store, source, mode, rebuild)
+        store.refresh()
+        if (store.handle.transaction_version(REBUILD_APP) or 0) < rebuild:
+            _take_alone(built, store, mode, rebuild)
 
 
-def _take_alone(store: DeltaStore, source: Path, mode: Mode, rebuild: int) -> None:
-    import duckdb  # here: every stream looks for a takeover, and few have one; it takes 13 MB
-
-    store.refresh()
-    if (store.handle.transaction_version(REBUILD_APP) or 0) >= rebuild:
-        return
-    names = ", ".join(f'"{name}"' for name in store.table.polars_schema)
-    files = live_files(DeltaTable(source))
+def _take_alone(built: DeltaStore, store: DeltaStore, mode: Mode, rebuild: int) -> None:
+    """Commit the built table's files to ``store``: no row is read, so that memory does not grow with them."""
+    added = [_added(file, built, store) for file in built.files().iter_rows(named=True)]
     if mode == "overwrite":
         store.about_to_replace()
-    connection = duckdb.connect(":memory:")
+    store.handle.create_write_transaction(
+        added,
+        mode,
+        store.handle.schema(),
+        [store.table.partition],
+        commit_properties=CommitProperties(app_transactions=[Transaction(REBUILD_APP, rebuild)]),
+    )
+
+
+def _added(file: Mapping[str, Any], built: DeltaStore, store: DeltaStore) -> AddAction:
+    """A live file of ``built``, given to ``store`` as well."""
+    _share(built.path / unquote(file["path"]), store.path / unquote(file["path"]))
+    return AddAction(
+        path=file["path"],
+        size=file["size_bytes"],
+        partition_values={store.table.partition: str(file[f"partition.{store.table.partition}"])},
+        modification_time=file["modification_time"],
+        data_change=True,
+        stats=json.dumps(
+            {"numRecords": file["num_records"]}
+            | {kind: _statistics(file, name) for kind, name in _STATISTICS.items()},
+            default=lambda moment: f"{moment:{_MOMENT}}",
+        ),
+    )
+
+
+def _share(source: Path, target: Path) -> None:
+    """A second name of a file, which stays under its first; nothing where it has it already, after a crash."""
+    target.parent.mkdir(exist_ok=True)
     try:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.execute("SET temp_directory = ''")
-        rows = (
-            connection.sql(
-                f"SELECT {names} FROM read_parquet(?, hive_partitioning=true, union_by_name=true, "  # noqa: S608
-                f"hive_types={{'{store.table.partition}': DATE}})",
-                params=[files],
-            )
-            if files
-            else store.table.empty()
-        )
-        write_deltalake(
-            store.handle,
-            rows,
-            mode=mode,
-            writer_properties=WRITER,
-            commit_properties=CommitProperties(app_transactions=[Transaction(REBUILD_APP, rebuild)]),
-        )
-    finally:
-        connection.close()
+        target.hardlink_to(source)
+    except FileExistsError:
+        return
+    except OSError:  # a file system without second names
+        aside = target.with_name(f"_{target.name}")
+        shutil.copy(source, aside)
+        aside.replace(target)
+
+
+def _statistics(file: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """One kind of a file's statistics, by column, as delta-rs tells of them."""
+    return {key.removeprefix(name): value for key, value in file.items() if key.startswith(name) and value is not None}
