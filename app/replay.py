@@ -10,6 +10,7 @@ from typing import Final
 import polars as pl
 
 from app.steps.deduplicate import Deduplicated, deduplicate, key_columns
+from app.stored import at_once
 from app.stream.batch import MicroBatch
 from app.stream.landing import Landed, Landing, decided, field_counts, silver_rows
 from lake import takeover
@@ -97,8 +98,8 @@ def replay_quarantine(lake: Lake, policy: Policy, dedup_key: Sequence[str], now:
 
 
 def _in_order(lake: Lake) -> Iterator[pl.DataFrame]:
-    """Bronze in slices of at most ``_SLICE_ROWS``: topic by topic as they came into use, by partition and offset."""
-    bronze = lake.store(BRONZE)
+    """Bronze in slices of bounded size: topic by topic as they came into use, by partition and offset."""
+    bronze, step = lake.store(BRONZE), at_once(lake, _SLICE_ROWS)
     ends = (
         bronze.scan()
         .group_by("topic_id", "kafka_partition")
@@ -106,11 +107,11 @@ def _in_order(lake: Lake) -> Iterator[pl.DataFrame]:
     )
     order = ends.with_columns(pl.col("since").min().over("topic_id")).sort("since", "topic_id", "kafka_partition")
     for topic_id, partition, low, high, _ in order.collect().iter_rows():
-        for start in range(low, high + 1, _SLICE_ROWS):
+        for start in range(low, high + 1, step):
             rows = bronze.scan().filter(
                 pl.col("topic_id") == topic_id,
                 pl.col("kafka_partition") == partition,
-                pl.col("kafka_offset").is_between(start, start + _SLICE_ROWS - 1),
+                pl.col("kafka_offset").is_between(start, start + step - 1),
             )
             if (found := rows.collect()).height:
                 yield found

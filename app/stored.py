@@ -34,6 +34,8 @@ RAW: Final = {
 MEASURED: Final = pl.Schema({"day": pl.Date, "policy": pl.String, "rows_scanned": pl.Int64, "rows_broken": pl.Int64})
 
 _SLICE_ROWS: Final = 100_000
+# Rebuilding takes some 25 times what a slice's messages are, looking at them 10 times.
+_SLICE_BYTES: Final = 32 * 1024 * 1024
 _NOT_SEARCHED: Final = {
     # Values of a closed set or of a form that is checked by itself.
     *PLACE, "event_type", "sex", "severity", "disposition", "patient_key", "visit_key", "policy", "policy_fingerprint",
@@ -45,7 +47,7 @@ Positions = Mapping[tuple[str, int], int]
 
 
 def slices(lake: Lake, table: Table, above: Positions | None = None) -> Iterator[pl.DataFrame]:
-    """The table's rows in frames of about 100,000, in the order that keeps reads short.
+    """The table's rows in frames of at most 100,000, in the order that keeps reads short.
 
     ``ops/ingest`` is small, and comes as one frame. With ``above`` only rows with a higher offset than that.
     """
@@ -53,10 +55,19 @@ def slices(lake: Lake, table: Table, above: Positions | None = None) -> Iterator
     if table is INGEST:
         yield store.scan().select(names).collect()
         return
-    for within in windows([store.scan()], _SLICE_ROWS, above):
+    for within in windows([store.scan()], at_once(lake, _SLICE_ROWS), above):
         rows = store.scan().filter(within).select(names).collect()
         if not rows.is_empty():
             yield rows
+
+
+def at_once(lake: Lake, most: int) -> int:
+    """How many messages to hold at a time: ``most``, or as many of Bronze's average size as make 32 MiB."""
+    files = lake.store(BRONZE).files()
+    if files.is_empty():
+        return most
+    held, rows = files.select("size_bytes", "num_records").sum().row(0)
+    return max(1, min(most, _SLICE_BYTES * rows // max(held, 1)))
 
 
 def windows(scans: Iterable[pl.LazyFrame], offsets: int, above: Positions | None = None) -> Iterator[pl.Expr]:
