@@ -1,7 +1,7 @@
 """Deciding again on what Bronze and the quarantine hold, under today's rules and policy."""
 
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +10,7 @@ from typing import Final
 import polars as pl
 
 from app.steps.deduplicate import Deduplicated, deduplicate, key_columns
-from app.stored import at_once
+from app.stored import at_once, slices
 from app.stream.batch import MicroBatch
 from app.stream.landing import Landed, Landing, decided, field_counts, silver_rows
 from lake import takeover
@@ -66,7 +66,7 @@ def replay(
                 next_move="the old tables stand; please report it",
             )
         takeover.commit(lake, {t.name: "overwrite" for t in (SILVER, QUARANTINE, INGEST)})
-    return _total(landed)
+    return _sum(landed)
 
 
 def replay_quarantine(lake: Lake, policy: Policy, dedup_key: Sequence[str], now: Callable[[], datetime]) -> Replayed:
@@ -74,32 +74,55 @@ def replay_quarantine(lake: Lake, policy: Policy, dedup_key: Sequence[str], now:
 
     All of it becomes visible at once or, after a crash, not at all. Returns what the retried messages came to.
     """
+    key, done, taken = key_columns(dedup_key), list[Replayed](), list[pl.DataFrame]()
     with lake.landing_lock():
         Landing(lake, policy, dedup_key, now).make_whole()
-        held = lake.store(QUARANTINE).scan().collect()
-        batches = decided(lake, policy, held.filter(pl.col("resolved_at").is_null()))
-        if not batches:
-            return Replayed(0, 0, 0, 0)
-        rows = pl.concat([silver_rows(batch) for batch in batches])
-        index = DedupIndex(lake.store(SILVER), key_columns(dedup_key))
-        split = deduplicate(rows, index.known(rows), key_columns(dedup_key))
-        resolved = pl.concat([split.fresh, split.duplicates]).select(*PLACE, settled=pl.lit(now()).cast(UTC))
-        settled = held.join(resolved, on=PLACE, how="left").with_columns(
-            resolved_at=pl.coalesce("resolved_at", "settled")
-        )
+        index = DedupIndex(lake.store(SILVER), key)
         beside = takeover.begin(lake, (QUARANTINE, INGEST, SILVER))
-        beside.store(SILVER).append(split.fresh, {})
-        beside.store(QUARANTINE).append(settled, {})
-        beside.store(INGEST).append(_corrections(batches, split, policy, now()), {})
-        takeover.commit(lake, {SILVER.name: "append", INGEST.name: "append", QUARANTINE.name: "overwrite"})
-    tried = sum(batch.messages.height for batch in batches)
-    taken, known = split.fresh.height, split.duplicates.height
+        for held in _together(slices(lake, QUARANTINE), at_once(lake, QUARANTINE, _SLICE_ROWS)):
+            settled = held
+            if batches := decided(lake, policy, held.filter(pl.col("resolved_at").is_null())):
+                rows = pl.concat([silver_rows(batch) for batch in batches])
+                split = deduplicate(rows, pl.concat([index.known(rows), *taken]), key)
+                taken.append(split.fresh.select(*key, "content_hash"))
+                beside.store(SILVER).append(split.fresh, {})
+                beside.store(INGEST).append(_corrections(batches, split, policy, now()), {})
+                settled = _settled(held, split, now())
+                done.append(_retried(batches, split))
+            beside.store(QUARANTINE).append(settled, {})
+        if done:
+            takeover.commit(lake, {SILVER.name: "append", INGEST.name: "append", QUARANTINE.name: "overwrite"})
+        else:
+            takeover.finish(lake)  # without a note, which clears away what was begun
+    return _sum(done)
+
+
+def _together(parts: Iterable[pl.DataFrame], most: int) -> Iterator[pl.DataFrame]:
+    """The parts' rows in fewer frames: in a quarantine few of a slice's offsets have a row."""
+    held: list[pl.DataFrame] = []
+    for part in parts:
+        if held and sum(frame.height for frame in held) + part.height > most:
+            yield pl.concat(held)
+            held = []
+        held.append(part)
+    if held:
+        yield pl.concat(held)
+
+
+def _settled(held: pl.DataFrame, split: Deduplicated, now: datetime) -> pl.DataFrame:
+    """Quarantine rows, with the time when those were resolved that are in Silver or counted as duplicates now."""
+    resolved = pl.concat([split.fresh, split.duplicates]).select(*PLACE, settled=pl.lit(now).cast(UTC))
+    return held.join(resolved, on=PLACE, how="left").with_columns(resolved_at=pl.coalesce("resolved_at", "settled"))
+
+
+def _retried(batches: Sequence[MicroBatch], split: Deduplicated) -> Replayed:
+    tried, taken, known = sum(batch.messages.height for batch in batches), split.fresh.height, split.duplicates.height
     return Replayed(tried, taken, tried - taken - known, known)
 
 
 def _in_order(lake: Lake) -> Iterator[pl.DataFrame]:
     """Bronze in slices of bounded size: topic by topic as they came into use, by partition and offset."""
-    bronze, step = lake.store(BRONZE), at_once(lake, _SLICE_ROWS)
+    bronze, step = lake.store(BRONZE), at_once(lake, BRONZE, _SLICE_ROWS)
     ends = (
         bronze.scan()
         .group_by("topic_id", "kafka_partition")
@@ -149,10 +172,10 @@ def _corrections(batches: Sequence[MicroBatch], split: Deduplicated, policy: Pol
     return pl.DataFrame(rows, schema=INGEST.polars_schema)
 
 
-def _total(landed: Sequence[Landed]) -> Replayed:
+def _sum(parts: Sequence[Replayed | Landed]) -> Replayed:
     return Replayed(
-        messages=sum(batch.messages for batch in landed),
-        silver=sum(batch.silver for batch in landed),
-        quarantined=sum(batch.quarantined for batch in landed),
-        duplicates=sum(batch.duplicates for batch in landed),
+        messages=sum(part.messages for part in parts),
+        silver=sum(part.silver for part in parts),
+        quarantined=sum(part.quarantined for part in parts),
+        duplicates=sum(part.duplicates for part in parts),
     )

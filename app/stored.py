@@ -16,7 +16,7 @@ from lake.identifiers import REDACTED
 from lake.quality.forms import form_breaches
 from lake.sealing import places
 from lake.store import Lake
-from lake.tables import BRONZE, INGEST, PLACE, SILVER, Table
+from lake.tables import BRONZE, INGEST, PLACE, QUARANTINE, SILVER, Table
 
 PARTITION: Final = ["topic_id", "kafka_partition"]
 RAW: Final = {
@@ -55,19 +55,22 @@ def slices(lake: Lake, table: Table, above: Positions | None = None) -> Iterator
     if table is INGEST:
         yield store.scan().select(names).collect()
         return
-    for within in windows([store.scan()], at_once(lake, _SLICE_ROWS), above):
+    for within in windows([store.scan()], at_once(lake, table, _SLICE_ROWS), above):
         rows = store.scan().filter(within).select(names).collect()
         if not rows.is_empty():
             yield rows
 
 
-def at_once(lake: Lake, most: int) -> int:
-    """How many messages to hold at a time: ``most``, or as many of Bronze's average size as make 32 MiB."""
-    files = lake.store(BRONZE).files()
+def at_once(lake: Lake, table: Table, most: int) -> int:
+    """How many rows of a table to hold at a time: ``most``, or as many as make 32 MiB of messages.
+
+    By the average size of the table's messages; of Silver's, which are opened beside it, by that of Bronze.
+    """
+    files = lake.store(QUARANTINE if table is QUARANTINE else BRONZE).files()
     if files.is_empty():
         return most
     held, rows = files.select("size_bytes", "num_records").sum().row(0)
-    return max(1, min(most, _SLICE_BYTES * rows // max(held, 1)))
+    return max(1, min(most, int(_SLICE_BYTES * rows // max(held, 1))))
 
 
 def windows(scans: Iterable[pl.LazyFrame], offsets: int, above: Positions | None = None) -> Iterator[pl.Expr]:

@@ -19,7 +19,7 @@ from typing import Any, Final, Literal
 from urllib.parse import unquote
 
 from deltalake import CommitProperties, Transaction
-from deltalake.transaction import AddAction
+from deltalake.transaction import AddAction, RemoveAction
 
 from lake.store import DeltaStore, Lake
 from lake.tables import Table
@@ -89,7 +89,7 @@ def _take(built: DeltaStore, store: DeltaStore, mode: Mode, rebuild: int) -> Non
 
 def _take_alone(built: DeltaStore, store: DeltaStore, mode: Mode, rebuild: int) -> None:
     """Commit the built table's files to ``store``: no row is read, so that memory does not grow with them."""
-    added = [_added(file, built, store) for file in built.files().iter_rows(named=True)]
+    added: list[AddAction | RemoveAction] = [_added(file, built, store) for file in built.files().iter_rows(named=True)]
     if mode == "overwrite":
         store.about_to_replace()
     store.handle.create_write_transaction(
@@ -111,8 +111,7 @@ def _added(file: Mapping[str, Any], built: DeltaStore, store: DeltaStore) -> Add
         modification_time=file["modification_time"],
         data_change=True,
         stats=json.dumps(
-            {"numRecords": file["num_records"]}
-            | {kind: _statistics(file, name) for kind, name in _STATISTICS.items()},
+            {"numRecords": file["num_records"]} | {kind: _statistics(file, name) for kind, name in _STATISTICS.items()},
             default=lambda moment: f"{moment:{_MOMENT}}",
         ),
     )

@@ -327,7 +327,7 @@ class MicroBatchConsumer(InternalConsumer):
     def _take(self, most: int, deadline: float) -> list[Message]:
         """Messages that were fetched already; where there are none, the next one, if it comes in time.
 
-        To wait for many would have the client fetch on as they are taken: 4,000 of a megabyte each, if it comes to that.
+        To wait for many would have the client fetch on as they are taken, were they of a megabyte each.
         """
         return self.consume(most, timeout=0) or self.consume(1, timeout=max(deadline - time.monotonic(), 0))
 

@@ -29,7 +29,7 @@ def place(broker: str, topic: str, tmp_path: Path) -> Place:
 
 def test_a_batch_holds_few_large_messages(place: Place) -> None:
     place.works("stream", "--until-caught-up")
-    batches = open_lake(place.folder / "data" / "lake").store(INGEST).scan().group_by("batch_id").agg(pl.sum("messages"))
-    messages = batches.collect()["messages"]
+    books = open_lake(place.folder / "data" / "lake").store(INGEST).scan()
+    messages = books.group_by("batch_id").agg(pl.sum("messages")).collect()["messages"]
     assert messages.sum() == MESSAGES
     assert messages.max() * BYTES < MOST_BYTES

@@ -1,6 +1,5 @@
 """What is stored is looked at in slices: by rows, and by bytes where messages are large."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
@@ -9,10 +8,11 @@ import pytest
 from app import replay as rebuilding
 from app import stored
 from app.stored import at_once, slices
+from app.verify import verify
 from lake import policy, store
 from lake.store import Lake, create
-from lake.tables import BRONZE, INGEST, PLACE
-from tests.lakes import DEDUP_KEY, KEY, make_lake, rows, simulated
+from lake.tables import BRONZE, INGEST, PLACE, QUARANTINE, SILVER
+from tests.lakes import DEDUP_KEY, KEY, NOW, make_lake, overwrite, rows, simulated
 
 EVENTS = 300
 
@@ -31,18 +31,18 @@ def few(monkeypatch: pytest.MonkeyPatch, lake: Lake, messages: int) -> None:
 
 def test_small_messages_are_taken_by_number(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     few(monkeypatch, lake, 40)
-    assert [at_once(lake, most) for most in (1, 39, 40)] == [1, 39, 40]
+    assert [at_once(lake, BRONZE, most) for most in (1, 39, 40)] == [1, 39, 40]
 
 
 def test_large_messages_are_taken_by_size(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     few(monkeypatch, lake, 40)
-    assert [at_once(lake, most) for most in (41, 100_000)] == [40, 40]
+    assert [at_once(lake, BRONZE, most) for most in (41, 100_000)] == [40, 40]
     few(monkeypatch, lake, 0)
-    assert at_once(lake, 100_000) == 1, "one that is larger than a slice is taken all the same"
+    assert at_once(lake, BRONZE, 100_000) == 1, "one that is larger than a slice is taken all the same"
 
 
 def test_of_a_lake_without_messages(tmp_path: Path) -> None:
-    assert at_once(create(tmp_path / "lake", KEY), 100) == 100
+    assert at_once(create(tmp_path / "lake", KEY), BRONZE, 100) == 100
 
 
 def test_slices_hold_each_row_once(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,7 +56,34 @@ def test_slices_hold_each_row_once(lake: Lake, monkeypatch: pytest.MonkeyPatch) 
 def test_a_replay_holds_no_more_than_a_slice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lake = make_lake(tmp_path / "lake", simulated(EVENTS))
     few(monkeypatch, lake, 40)
-    done = rebuilding.replay(lake, policy.load("display"), DEDUP_KEY, lambda: datetime(2026, 1, 1, tzinfo=UTC))
+    done = rebuilding.replay(lake, policy.load("display"), DEDUP_KEY, lambda: NOW)
     landed = rows(lake.root, INGEST)["messages"]
     assert landed.max() <= 40
     assert landed.sum() == done.messages == rows(lake.root, BRONZE).height
+
+
+@pytest.mark.parametrize("at_a_time", [1, 7, 40, EVENTS * 2])
+def test_a_quarantine_replay_in_slices_comes_to_what_the_stream_came_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_a_time: int
+) -> None:
+    lake = make_lake(tmp_path / "lake", simulated(EVENTS))
+    silver, quarantine = rows(lake.root, SILVER), rows(lake.root, QUARANTINE)
+    hold_all(lake)
+    monkeypatch.setattr(rebuilding, "_SLICE_ROWS", at_a_time)
+    done = rebuilding.replay_quarantine(lake, policy.load("display"), DEDUP_KEY, lambda: NOW)
+    assert (done.silver, done.quarantined) == (silver.height, quarantine.height)
+    assert rows(lake.root, SILVER).drop("policy").equals(silver.drop("policy"))
+    left = rows(lake.root, QUARANTINE)
+    assert left.height == done.messages
+    assert left.filter(pl.col("resolved_at").is_null()).select(PLACE).equals(quarantine.select(PLACE))
+    assert [check for check in verify(lake, DEDUP_KEY) if not check.passed] == []
+
+
+def hold_all(lake: Lake) -> None:
+    """Have every message be in quarantine, as if nothing had been valid."""
+    held = rows(lake.root, BRONZE).with_columns(reasons=pl.lit(["department_missing"]), resolved_at=pl.lit(None))
+    overwrite(lake.root, QUARANTINE, held)
+    overwrite(lake.root, SILVER, rows(lake.root, SILVER).clear())
+    none = {"silver": 0, "duplicates": 0, "quarantined": pl.col("messages")}
+    overwrite(lake.root, INGEST, rows(lake.root, INGEST).with_columns(**none))
+    lake.refresh()
