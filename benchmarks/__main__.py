@@ -17,6 +17,7 @@ from benchmarks import (
     gold,
     history,
     ingest,
+    large,
     latency,
     machine,
     memory,
@@ -30,6 +31,7 @@ from lake.errors import WardlakeError
 BENCHMARKS: Final[dict[str, Callable[[argparse.Namespace], Result]]] = {
     "ingest": lambda asked: ingest.run(asked.events or 2_000_000, asked.repeat),
     "memory": lambda asked: memory.run(asked.events or 1_000_000),
+    "large": lambda asked: large.run(asked.megabytes),
     "latency": lambda _: latency.run(),
     "footprint": lambda _: footprint.run(),
     "scale": lambda asked: scale.run(asked.events or 5_000_000),
@@ -54,6 +56,7 @@ def main() -> None:
     parser.add_argument("which", nargs="*", help=f"{', '.join(BENCHMARKS)} (all if none is named), {', '.join(OPT_IN)}")
     parser.add_argument("--events", type=int, help="memory takes 10, gold and dashboard 20 times it, scale up to it")
     parser.add_argument("--batches", type=int, default=20_000, help="of history; compaction takes a quarter")
+    parser.add_argument("--megabytes", type=int, default=600, help="of messages of each size, for large")
     parser.add_argument("--repeat", type=int, default=3, help="runs of ingest whose median counts")
     parser.add_argument("--out", type=Path, default=Path("data/benchmarks"), help="where the JSON goes")
     parser.add_argument("--record", action="store_true", help="put table, JSON and chart into docs/benchmarks")

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from benchmarks import footprint, history, ingest, latency, scale
+from benchmarks import footprint, history, ingest, large, latency, scale
 from benchmarks.latency import Load, Measured
 from benchmarks.result import Result
 from lake.tables import SILVER
@@ -59,6 +59,13 @@ def test_ingest_that_is_repeated() -> None:
     limit, ours, stock = records(result)
     assert all(one["events/s"] > 0 for one in (limit, ours, stock))
     assert ours["MB on disk"] > limit["MB on disk"] > stock["MB on disk"] > 0
+
+
+@pytest.mark.slow
+def test_large() -> None:
+    found = records(large.run(megabytes=4))
+    assert [row["messages"] for row in found] == [5714, 597, 65, 4]
+    assert all(row[f"{work} peak MB"] > 50 for row in found for work in ("stream", "verify", "replay"))
 
 
 @pytest.mark.slow
