@@ -17,8 +17,8 @@ SEARCHED: Final[dict[str, tuple[str, ...]]] = {
     "silver/incomplete": ("first_event_at",),
 }
 """Table → the columns that queries prune files by. The log has statistics of these alone: it stays small, and free of
-what records hold. Keys prune nothing: each file of Silver has some from their whole range (with them the log was twice
-as long, and its files took half as much memory again)."""
+what records hold. Keys prune nothing: each file of Silver has some from their whole range (with them the log of 600
+commits and 3,000 files had 30 MB for 19, and the list of those files took 10.5 MB of memory for 7.5)."""
 
 # Of these nearly each row has a value of its own: a dictionary of them is work and bytes for nothing.
 _UNLIKE: Final[dict[str, Literal["PLAIN", "DELTA_BINARY_PACKED", "DELTA_BYTE_ARRAY"]]] = {
