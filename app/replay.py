@@ -1,7 +1,7 @@
 """Deciding again on what Bronze and the quarantine hold, under today's rules and policy."""
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,13 +10,13 @@ from typing import Final
 import polars as pl
 
 from app.steps.deduplicate import Deduplicated, deduplicate, key_columns
-from app.stored import at_once, slices
 from app.stream.batch import MicroBatch
 from app.stream.landing import Landed, Landing, decided, field_counts, silver_rows
 from lake import takeover
 from lake.dedup_index import DedupIndex
 from lake.errors import StreamPositionError
 from lake.policy import Policy
+from lake.slices import at_once, slices
 from lake.store import Lake
 from lake.tables import BRONZE, INGEST, PLACE, QUARANTINE, SILVER, UTC
 
@@ -79,7 +79,7 @@ def replay_quarantine(lake: Lake, policy: Policy, dedup_key: Sequence[str], now:
         Landing(lake, policy, dedup_key, now).make_whole()
         index = DedupIndex(lake.store(SILVER), key)
         beside = takeover.begin(lake, (QUARANTINE, INGEST, SILVER))
-        for held in _together(slices(lake, QUARANTINE), at_once(lake, QUARANTINE, _SLICE_ROWS)):
+        for held in slices(lake, QUARANTINE, most=_SLICE_ROWS):
             settled = held
             if batches := decided(lake, policy, held.filter(pl.col("resolved_at").is_null())):
                 rows = pl.concat([silver_rows(batch) for batch in batches])
@@ -95,18 +95,6 @@ def replay_quarantine(lake: Lake, policy: Policy, dedup_key: Sequence[str], now:
         else:
             takeover.finish(lake)  # without a note, which clears away what was begun
     return _sum(done)
-
-
-def _together(parts: Iterable[pl.DataFrame], most: int) -> Iterator[pl.DataFrame]:
-    """The parts' rows in fewer frames: in a quarantine few of a slice's offsets have a row."""
-    held: list[pl.DataFrame] = []
-    for part in parts:
-        if held and sum(frame.height for frame in held) + part.height > most:
-            yield pl.concat(held)
-            held = []
-        held.append(part)
-    if held:
-        yield pl.concat(held)
 
 
 def _settled(held: pl.DataFrame, split: Deduplicated, now: datetime) -> pl.DataFrame:

@@ -1,11 +1,11 @@
-"""Looking at what is stored: rows in slices of bounded size, masked forms, and raw identifiers that survived.
+"""Looking at what is stored: masked forms, and raw identifiers that survived.
 
 Written apart from the code that masks: forms are matched by the policy's own patterns, survivors are searched for in
 the opened message of each row. What is opened stays in memory.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Final
 
 import polars as pl
@@ -15,10 +15,10 @@ from lake.errors import LakeError
 from lake.identifiers import REDACTED
 from lake.quality.forms import form_breaches
 from lake.sealing import places
+from lake.slices import PARTITION, Positions, slices
 from lake.store import Lake
-from lake.tables import BRONZE, INGEST, PLACE, QUARANTINE, SILVER, Table
+from lake.tables import BRONZE, PLACE, SILVER
 
-PARTITION: Final = ["topic_id", "kafka_partition"]
 RAW: Final = {
     "patient_name": "patient_name",
     "ssn": "ssn",
@@ -33,60 +33,11 @@ RAW: Final = {
 
 MEASURED: Final = pl.Schema({"day": pl.Date, "policy": pl.String, "rows_scanned": pl.Int64, "rows_broken": pl.Int64})
 
-_SLICE_ROWS: Final = 100_000
-# Of messages of 6 kB ``replay`` takes 0.8 GB with it and ``verify`` 0.6.
-_SLICE_BYTES: Final = 32 * 1024 * 1024
 _NOT_SEARCHED: Final = {
     # Values of a closed set or of a form that is checked by itself.
     *PLACE, "event_type", "sex", "severity", "disposition", "patient_key", "visit_key", "policy", "policy_fingerprint",
 }  # fmt: skip
 _MIN_CHARS: Final = 3
-
-Positions = Mapping[tuple[str, int], int]
-"""(Topic id, partition) → an offset."""
-
-
-def slices(lake: Lake, table: Table, above: Positions | None = None) -> Iterator[pl.DataFrame]:
-    """The table's rows in frames of at most 100,000, in the order that keeps reads short.
-
-    ``ops/ingest`` is small, and comes as one frame. With ``above`` only rows with a higher offset than that.
-    """
-    store, names = lake.store(table), table.polars_schema.names()
-    if table is INGEST:
-        yield store.scan().select(names).collect()
-        return
-    for within in windows([store.scan()], at_once(lake, table, _SLICE_ROWS), above):
-        rows = store.scan().filter(within).select(names).collect()
-        if not rows.is_empty():
-            yield rows
-
-
-def at_once(lake: Lake, table: Table, most: int) -> int:
-    """How many rows of a table to hold at a time: ``most``, or as many as make 32 MiB of messages.
-
-    By the average size of the table's messages: where they differ much, a slice may be larger. For Silver by those of
-    Bronze, which are opened beside it.
-    """
-    files = lake.store(QUARANTINE if table is QUARANTINE else BRONZE).files()
-    if files.is_empty():
-        return most
-    held, rows = files.select("size_bytes", "num_records").sum().row(0)
-    return max(1, min(most, int(_SLICE_BYTES * rows // max(held, 1))))
-
-
-def windows(scans: Iterable[pl.LazyFrame], offsets: int, above: Positions | None = None) -> Iterator[pl.Expr]:
-    """Filters that between them pick each row of the scans once: so many offsets of one partition at a time.
-
-    They follow (topic, partition, offset), which file statistics are kept for, so that each reads few files. With
-    ``above`` only rows with a higher offset than that.
-    """
-    held = pl.concat([scan.select(PLACE) for scan in scans])
-    bounds = held.group_by(PARTITION).agg(low=pl.col("kafka_offset").min(), high=pl.col("kafka_offset").max())
-    for topic_id, partition, low, high in bounds.sort(PARTITION).collect(engine="streaming").iter_rows():
-        here = (pl.col("topic_id") == topic_id) & (pl.col("kafka_partition") == partition)
-        first = max(low, (above or {}).get((topic_id, partition), -1) + 1)
-        for start in range(first, high + 1, offsets):
-            yield here & pl.col("kafka_offset").is_between(start, start + offsets - 1)
 
 
 def measure_masking(lake: Lake, above: Positions, timezone: str) -> pl.DataFrame:
@@ -96,7 +47,7 @@ def measure_masking(lake: Lake, above: Positions, timezone: str) -> pl.DataFrame
     identifiers stands in it. Looks at the rows above these offsets of Silver's snapshot in hand.
     """
     counts = [pl.DataFrame(schema=MEASURED)]
-    for rows in slices(lake, SILVER, above):
+    for rows in slices(lake, SILVER, above=above):
         broken = rows.select(PLACE).hstack([_any_form_broken(rows)]).join(_surviving(lake, rows), on=PLACE, how="left")
         days = rows["ingested_at"].dt.convert_time_zone(timezone).dt.date()
         looked_at = broken.select(

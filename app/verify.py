@@ -14,9 +14,10 @@ from typing import Final
 import polars as pl
 
 from app.steps.deduplicate import key_columns
-from app.stored import PARTITION, open_payloads, slices, survivors, windows
+from app.stored import open_payloads, survivors
 from lake.errors import LakeError
 from lake.quality.forms import form_breaches
+from lake.slices import PARTITION, slices, windows
 from lake.store import Lake
 from lake.tables import BRONZE, INGEST, QUARANTINE, SILVER, Table
 

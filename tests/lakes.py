@@ -73,10 +73,11 @@ def event(**fields: str | None) -> bytes:
 
 
 class Feeder:
-    """Lands messages as the stream does, each partition's offsets in a row."""
+    """Lands messages of one topic as the stream does, each partition's offsets in a row."""
 
-    def __init__(self, lake: Lake, dedup_key: Sequence[str] = DEDUP_KEY) -> None:
+    def __init__(self, lake: Lake, dedup_key: Sequence[str] = DEDUP_KEY, topic_id: str = TOPIC_ID) -> None:
         self.lake = lake
+        self._topic_id = topic_id
         self.policy = policies.load("display")
         self._landing = Landing(lake, self.policy, dedup_key, lambda: NOW)
 
@@ -92,15 +93,15 @@ class Feeder:
     def _sealed(self, messages: list[Message]) -> pl.DataFrame:
         """The messages as Bronze would hold them."""
         partitions = [partition for partition, _ in messages]
-        following = {p: itertools.count(self._landing.expect(TOPIC_ID, p) + 1) for p in set(partitions)}
+        following = {p: itertools.count(self._landing.expect(self._topic_id, p) + 1) for p in set(partitions)}
         offsets = [next(following[p]) for p in partitions]
-        sealed = self.lake.key.seal([payload for _, payload in messages], places(TOPIC_ID, partitions, offsets))
+        sealed = self.lake.key.seal([payload for _, payload in messages], places(self._topic_id, partitions, offsets))
         return pl.DataFrame(
             {"kafka_partition": partitions, "kafka_offset": offsets, "payload": sealed},
             schema={"kafka_partition": pl.Int32, "kafka_offset": pl.Int64, "payload": pl.Binary},
         ).with_columns(
             topic=pl.lit("t"),
-            topic_id=pl.lit(TOPIC_ID),
+            topic_id=pl.lit(self._topic_id),
             key_id=pl.lit(self.lake.key.key_id),
             kafka_time=pl.lit(NOW).cast(UTC_TIME),
             ingested_at=pl.lit(NOW).cast(UTC_TIME),

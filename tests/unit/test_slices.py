@@ -6,13 +6,13 @@ import polars as pl
 import pytest
 
 from app import replay as rebuilding
-from app import stored
-from app.stored import at_once, slices
 from app.verify import verify
 from lake import policy, store
+from lake import slices as slicing
+from lake.slices import at_once, slices
 from lake.store import Lake, create
 from lake.tables import BRONZE, INGEST, PLACE, QUARANTINE, SILVER
-from tests.lakes import DEDUP_KEY, KEY, NOW, make_lake, overwrite, rows, simulated
+from tests.lakes import DEDUP_KEY, KEY, NOW, Feeder, make_lake, overwrite, rows, simulated
 
 EVENTS = 300
 
@@ -26,7 +26,7 @@ def few(monkeypatch: pytest.MonkeyPatch, lake: Lake, messages: int) -> None:
     """Have a slice hold so many messages of this lake's average size."""
     files = lake.store(BRONZE).files()
     average = files["size_bytes"].sum() / files["num_records"].sum()
-    monkeypatch.setattr(stored, "_SLICE_BYTES", int(average * (messages + 0.5)))
+    monkeypatch.setattr(slicing, "_BYTES", int(average * (messages + 0.5)))
 
 
 def test_small_messages_are_taken_by_number(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,6 +60,26 @@ def test_a_replay_holds_no_more_than_a_slice(tmp_path: Path, monkeypatch: pytest
     landed = rows(lake.root, INGEST)["messages"]
     assert landed.max() <= 40
     assert landed.sum() == done.messages == rows(lake.root, BRONZE).height
+
+
+def test_of_rows_far_apart_a_slice_holds_as_many(lake: Lake) -> None:
+    of_twenty = pl.col("kafka_offset") % 20 == 0
+    found = list(slices(lake, BRONZE, most=10, where=of_twenty))
+    assert len(found) <= sum(part.height for part in found) / 5
+    assert max(part.height for part in found) <= 10
+    held = rows(lake.root, BRONZE).filter(of_twenty)
+    assert pl.concat(found).select(PLACE).sort(PLACE).equals(held.select(PLACE).sort(PLACE))
+
+
+def test_a_slice_is_of_one_topic(tmp_path: Path) -> None:
+    lake = make_lake(tmp_path / "lake", simulated(EVENTS))
+    for seed, topic_id in enumerate(("AAAAAAAAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAAAAAAAZ"), 20):
+        Feeder(lake, topic_id=topic_id).land(simulated(EVENTS, seed))
+    for table in (BRONZE, QUARANTINE, SILVER):
+        found = list(slices(lake, table))
+        assert [part["topic_id"].n_unique() for part in found] == [1, 1, 1]
+        assert sum(part.height for part in found) == rows(lake.root, table).height
+    assert [check for check in verify(lake, DEDUP_KEY) if not check.passed] == []
 
 
 @pytest.mark.parametrize("at_a_time", [1, 7, 40, EVENTS * 2])
