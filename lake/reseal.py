@@ -1,27 +1,26 @@
 """Sealing stored payloads anew, so that an earlier key is needed for none of them.
 
-One partition at a time, each in one Delta commit: killed in between, the lake is whole, its rows are sealed with
-either key, and the next run does what is left. Positions of the stream and all other columns stay as they are.
+One partition at a time, built beside the lake and taken over in one Delta commit: killed in between, the lake is whole,
+its rows are sealed with either key, and the next run does what is left. Positions of the stream and all other columns
+stay as they are.
 
-The landing lock is held while a partition is rewritten, because in delta-rs an overwrite and an append beside it fail
-both; the stream lands between two partitions. Memory is bounded by a slice of rows and what the Parquet writer holds.
+The landing lock is held while a partition is rewritten, so that none of its rows comes in meanwhile; the stream lands
+between two partitions. Memory is bounded by a slice of rows.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date
 from typing import Final
 
 import polars as pl
-import pyarrow as pa
-from deltalake import write_deltalake
 
 from lake import marker, takeover
-from lake.maintain import TARGET_BYTES
 from lake.sealing import places
-from lake.store import NO_HOOKS, DeltaStore, Lake
+from lake.slices import slices
+from lake.store import DeltaStore, Lake
 from lake.tables import BRONZE, PLACE, QUARANTINE
 
-_SLICE_ROWS: Final = 20_000
+_SLICE_ROWS: Final = 50_000
 
 
 def reseal(lake: Lake, progress: Callable[[str], None] = lambda _: None) -> int:
@@ -59,32 +58,21 @@ def _left(lake: Lake) -> list[tuple[DeltaStore, date]]:
 
 
 def _reseal_day(lake: Lake, store: DeltaStore, day: date) -> int:
-    with lake.landing_lock(), store.rewriting():
+    old = 0
+    with lake.landing_lock():
         lake.require_current_key()
+        takeover.finish(lake)
         store.refresh()
-        rows = store.scan([day])
-        old = rows.filter(pl.col("key_id") != lake.key.key_id).select(pl.len()).collect().item()
-        store.about_to_replace([day])
-        slices = rows.collect_batches(chunk_size=_SLICE_ROWS, maintain_order=True)
-        write_deltalake(
-            store.handle,
-            pa.RecordBatchReader.from_batches(store.table.empty().to_arrow().schema, _renewed(lake, store, slices)),
-            mode="overwrite",
-            predicate=f"{store.table.partition} = '{day}'",
-            target_file_size=TARGET_BYTES,
-            writer_properties=store.writer,
-            post_commithook_properties=NO_HOOKS,
-        )
-    return int(old)
+        beside = takeover.begin(lake, (store.table,)).store(store.table)
+        for rows in slices(lake, store.table, most=_SLICE_ROWS, where=pl.col(store.table.partition) == day):
+            old += int((rows["key_id"] != lake.key.key_id).sum())
+            beside.append(_renewed(lake, rows), {}, tidy=False)
+        takeover.commit(lake, {store.table.name: "replace"})
+    return old
 
 
-def _renewed(lake: Lake, store: DeltaStore, slices: Iterator[pl.DataFrame]) -> Iterator[pa.RecordBatch]:
-    names = store.table.polars_schema.names()
-    for rows in slices:
-        for part in rows.partition_by("topic_id", maintain_order=True):
-            sealed, key_ids = part["payload"].to_list(), part["key_id"].to_list()
-            where = list(places(part["topic_id"][0], part[PLACE[1]], part[PLACE[2]]))
-            renewed = pl.Series("payload", lake.key.renew(sealed, where, key_ids), dtype=pl.Binary)
-            yield from (
-                part.with_columns(renewed, key_id=pl.lit(lake.key.key_id)).select(names).to_arrow().to_batches()
-            )
+def _renewed(lake: Lake, rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows of one topic, sealed with the lake's key."""
+    where = list(places(rows["topic_id"][0], rows[PLACE[1]], rows[PLACE[2]]))
+    payloads = lake.key.renew(rows["payload"].to_list(), where, rows["key_id"].to_list())
+    return rows.with_columns(pl.Series("payload", payloads, dtype=pl.Binary), key_id=pl.lit(lake.key.key_id))

@@ -1,8 +1,8 @@
 """Taking over tables that were built beside the lake: all of them, or none.
 
-A rebuild (``replay``, ``quarantine replay``) writes its tables under ``.rebuild/`` in the lake, then a note of what
-is to become of each. From the note on, the takeover is carried through: each table's change is one Delta commit,
-fenced by a ``txn`` so that it happens once, and whoever opens the lake for writing or verifying finishes what a
+A rebuild (``replay``, ``quarantine replay``, ``key reseal``) writes its tables under ``.rebuild/`` in the lake, then a
+note of what is to become of each. From the note on, the takeover is carried through: each table's change is one Delta
+commit, fenced by a ``txn`` so that it happens once, and whoever opens the lake for writing or verifying finishes what a
 crash left undone. Without the note, a leftover is thrown away and the old tables stand. The files that were built get a
 second name, in the table's own folder: they are not written again.
 
@@ -33,7 +33,8 @@ _STATISTICS: Final = {"minValues": "min.", "maxValues": "max.", "nullCount": "nu
 """Statistics in an action of Delta's log → the prefix of delta-rs's columns that tell of them."""
 _MOMENT: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
 
-Mode = Literal["append", "overwrite"]
+Mode = Literal["append", "overwrite", "replace"]
+"""What becomes of the rows that were there: they stay, all go, or those go whose partition was built anew."""
 
 
 def begin(lake: Lake, tables: tuple[Table, ...]) -> Lake:
@@ -50,7 +51,7 @@ def begin(lake: Lake, tables: tuple[Table, ...]) -> Lake:
 
 
 def commit(lake: Lake, modes: Mapping[str, Mode]) -> None:
-    """Take over the tables built by ``begin``; ``modes`` says per table whether to append or to overwrite."""
+    """Take over the tables built by ``begin``; ``modes`` says per table what becomes of its rows."""
     note = {"id": time.time_ns(), "modes": dict(modes)}
     aside = lake.root / FOLDER / f".{_NOTE}"
     with aside.open("w", encoding="utf-8") as file:
@@ -89,14 +90,17 @@ def _take(built: DeltaStore, store: DeltaStore, mode: Mode, rebuild: int) -> Non
 
 def _take_alone(built: DeltaStore, store: DeltaStore, mode: Mode, rebuild: int) -> None:
     """Commit the built table's files to ``store``: no row is read, so that memory does not grow with them."""
-    added: list[AddAction | RemoveAction] = [_added(file, built, store) for file in built.files().iter_rows(named=True)]
-    if mode == "overwrite":
-        store.about_to_replace()
+    files = built.files()
+    added: list[AddAction | RemoveAction] = [_added(file, built, store) for file in files.iter_rows(named=True)]
+    days = files[f"partition.{store.table.partition}"].unique().to_list() if mode == "replace" else None
+    if mode != "append":
+        store.about_to_replace(days)
     store.handle.create_write_transaction(
         added,
-        mode,
+        "append" if mode == "append" else "overwrite",
         store.handle.schema(),
         [store.table.partition],
+        None if days is None else [(store.table.partition, "in", [str(day) for day in days])],
         commit_properties=CommitProperties(app_transactions=[Transaction(REBUILD_APP, rebuild)]),
     )
 

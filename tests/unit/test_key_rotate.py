@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from app import rotate as rotating
+from lake import reseal as resealing
 from lake import takeover
 from lake.errors import LakeError
 from lake.marker import MARKER
@@ -132,6 +133,31 @@ def test_after_resealing_no_row_and_no_file_needs_the_old_key(data: Path) -> Non
         assert columns_but_the_sealed(data)[table].equals(stood)
     assert wardlake("verify").code == 0
     assert audited(data, "key_reseal") == [(f"all rows are sealed with key {key_of(data).key_id}", count)]
+
+
+@pytest.mark.parametrize("at_a_time", [1, 7])
+def test_resealing_in_slices(data: Path, monkeypatch: pytest.MonkeyPatch, at_a_time: int) -> None:
+    messages, plain = payloads(data), columns_but_the_sealed(data)
+    monkeypatch.setattr(resealing, "_SLICE_ROWS", at_a_time)
+    assert wardlake("key", "rotate", "--reseal").code == 0
+    assert set(sealed_with(data)) == {key_of(data).key_id}
+    assert payloads(data) == messages
+    for table, stood in plain.items():
+        assert columns_but_the_sealed(data)[table].equals(stood)
+
+
+def test_resealing_carries_a_takeover_through_before_it_begins_its_own(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake, held = opened(data), rows(data / "lake", SILVER)
+    wardlake("key", "rotate")
+    with monkeypatch.context() as patch:
+        patch.setattr(takeover, "finish", lambda _: None)  # as if killed there
+        takeover.begin(lake, (SILVER,)).store(SILVER).append(held.head(3), {})
+        takeover.commit(lake, {SILVER.name: "overwrite"})
+    assert takeover.pending(lake.root)
+    assert wardlake("key", "reseal").code == 0
+    assert rows(data / "lake", SILVER).equals(held.head(3))
 
 
 def columns_but_the_sealed(data: Path) -> dict[str, pl.DataFrame]:

@@ -14,7 +14,7 @@ from app.settings import load
 from lake import takeover
 from lake.store import Lake, create
 from lake.tables import BRONZE, INGEST, QUARANTINE, SILVER, TABLES, Table
-from tests.lakes import DEDUP_KEY, KEY, KEY_TEXT, NOW, Feeder, make_lake, rows, simulated
+from tests.lakes import DEDUP_KEY, KEY, KEY_TEXT, NOW, Feeder, make_lake, overwrite, rows, simulated
 
 NOTE = Path(takeover.FOLDER) / "takeover.json"
 OVERWRITE = {table.name: "overwrite" for table in (SILVER, QUARANTINE, INGEST)}
@@ -87,6 +87,22 @@ def test_appending_adds_the_rows(lake: Lake) -> None:
     beside.store(SILVER).append(rows(lake.root, SILVER).head(2), {})
     takeover.commit(lake, {SILVER.name: "append", INGEST.name: "append"})
     assert counts(lake) == {**before, SILVER.name: before[SILVER.name] + 2}
+
+
+def test_replacing_takes_the_days_that_were_built(lake: Lake) -> None:
+    later = pl.duration(days=pl.col("kafka_offset") % 3)
+    overwrite(lake.root, SILVER, rows(lake.root, SILVER).with_columns(pl.col("event_date") + later))
+    before, held = versions(lake), rows(lake.root, SILVER)
+    day = held["event_date"].min()
+    of_that_day = held.filter(pl.col("event_date") == day)
+    assert held["event_date"].n_unique() == 3
+    beside = takeover.begin(lake, (SILVER,))
+    beside.store(SILVER).append(of_that_day.head(1), {})
+    takeover.commit(lake, {SILVER.name: "replace"})
+    left = rows(lake.root, SILVER)
+    assert left.filter(pl.col("event_date") != day).equals(held.filter(pl.col("event_date") != day))
+    assert left.filter(pl.col("event_date") == day).equals(of_that_day.head(1))
+    assert versions(lake) == {**before, SILVER.name: before[SILVER.name] + 1}
 
 
 def test_a_table_that_the_note_does_not_name_stays(lake: Lake) -> None:
