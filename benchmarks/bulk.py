@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import reduce
 from typing import Final
 
 import polars as pl
@@ -19,7 +18,7 @@ from polars import selectors
 from app.settings import Settings
 from app.stream.batch import MicroBatch
 from app.stream.landing import Landing
-from app.stream.steps import steps
+from app.stream.steps import decide
 from lake import policy
 from lake.sealing import LakeKey, places
 from lake.store import Lake
@@ -35,12 +34,12 @@ _PSEUDONYMS: Final = ("patient_key", "visit_key")
 def lander(lake: Lake, settings: Settings) -> Callable[[pl.DataFrame], None]:
     """What lands messages (``kafka_partition``, ``kafka_offset``, ``payload``) as the stream does, as one batch."""
     rules = policy.load(settings.policy)
-    work, landing = steps(rules, lake.key), Landing(lake, rules, settings.dedup_key, lambda: datetime.now(UTC))
+    work, landing = decide(rules, lake.key), Landing(lake, rules, settings.dedup_key, lambda: datetime.now(UTC))
     for partition in range(4):
         landing.expect(TOPIC_ID, partition)
 
     def land(messages: pl.DataFrame) -> None:
-        landing.land(reduce(lambda made, step: step(made), work, micro_batch(lake.key, messages)))
+        landing.land(work(micro_batch(lake.key, messages)))
 
     return land
 

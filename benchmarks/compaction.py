@@ -7,7 +7,6 @@ stream itself does every 100 commits: so the whole gain is ``maintain``'s.
 import statistics
 import tempfile
 import time
-from functools import reduce
 from pathlib import Path
 
 import polars as pl
@@ -16,7 +15,7 @@ from deltalake import write_deltalake
 from app.maintain import Maintained, maintain
 from app.settings import Settings
 from app.stream.landing import silver_rows
-from app.stream.steps import steps
+from app.stream.steps import decide
 from benchmarks.history import micro_batch
 from benchmarks.result import Ratio, Result
 from lake import policy, query, store
@@ -52,7 +51,7 @@ def _silver(key: LakeKey, events: int) -> pl.DataFrame:
     payloads = [
         value for block in Simulator(SimulatorSettings(events=events, days=_DAYS)).blocks() for value in block.values
     ]
-    batch = reduce(lambda made, step: step(made), steps(policy.load("display"), key), micro_batch(key, 0, payloads))
+    batch = decide(policy.load("display"), key)(micro_batch(key, 0, payloads))
     return silver_rows(batch).select(SILVER.polars_schema.names())
 
 

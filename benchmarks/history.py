@@ -7,14 +7,13 @@ import statistics
 import tempfile
 import time
 from datetime import UTC, datetime
-from functools import reduce
 from pathlib import Path
 
 import polars as pl
 
 from app.stream.batch import MicroBatch
 from app.stream.landing import Landing
-from app.stream.steps import steps
+from app.stream.steps import decide
 from benchmarks import bulk
 from benchmarks.result import Chart, Ratio, Result, console
 from lake import policy, store
@@ -36,11 +35,11 @@ def run(batches: int) -> Result:
     with tempfile.TemporaryDirectory() as scratch:
         lake = store.create(Path(scratch) / "lake", LakeKey(bytes(32)))
         rules = policy.load("display")
-        work = steps(rules, lake.key)
+        work = decide(rules, lake.key)
         landing = Landing(lake, rules, ("patient_id", "event_time"), lambda: datetime.now(UTC))
         landing.expect(bulk.TOPIC_ID, 0)
         for number, payloads in enumerate(_batches(batches), 1):
-            batch = reduce(lambda made, step: step(made), work, micro_batch(lake.key, number - 1, payloads))
+            batch = work(micro_batch(lake.key, number - 1, payloads))
             start, spent = time.perf_counter(), time.process_time()
             landing.land(batch)
             costs.append(time.perf_counter() - start)

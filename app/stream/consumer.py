@@ -375,7 +375,7 @@ class MicroBatchConsumer(InternalConsumer):
             at_once=at_once,
             messages=frame,
             payloads=payloads,
-            sealed=self._sealer.submit(self._sealed, payloads, places(topic_id, partitions, offsets)),
+            sealed=self._sealer.submit(self._sealed, payloads.copy(), places(topic_id, partitions, offsets)),
         )
         context = MessageContext(topic=self.topic, partition=partition, offset=offset, size=len(messages))
         return Row(value=batch, key=None, timestamp=int(now.timestamp() * 1000), context=context, headers=None)

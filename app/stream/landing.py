@@ -20,7 +20,6 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from functools import reduce
 from time import perf_counter
 from typing import Final
 
@@ -30,7 +29,7 @@ from deltalake.exceptions import CommitFailedError
 from app.steps.deduplicate import CONFLICT, Deduplicated, deduplicate, key_columns
 from app.steps.mask import count_fields
 from app.stream.batch import MicroBatch, without_values_in_errors
-from app.stream.steps import steps
+from app.stream.steps import decide
 from lake import takeover
 from lake.dedup_index import DedupIndex
 from lake.errors import WardlakeError, kind_of
@@ -255,12 +254,9 @@ class _Stopwatch:
 
 def decided(lake: Lake, policy: Policy, rows: pl.DataFrame) -> list[MicroBatch]:
     """Sealed Bronze rows as micro-batches, one per topic, taken through the stream's own steps."""
-    work = steps(policy, lake.key)
+    work = decide(policy, lake.key)
     ordered = rows.sort("topic_id", "kafka_partition", "kafka_offset")
-    return [
-        reduce(lambda batch, step: step(batch), work, _opened(lake, part))
-        for part in ordered.partition_by("topic_id", maintain_order=True)
-    ]
+    return [work(_opened(lake, part)) for part in ordered.partition_by("topic_id", maintain_order=True)]
 
 
 def _opened(lake: Lake, rows: pl.DataFrame) -> MicroBatch:

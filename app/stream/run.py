@@ -19,7 +19,7 @@ from app.stream.consumer import BatchLimits, MicroBatchConsumer
 from app.stream.landing import Landed, Landing, PositionMoved
 from app.stream.positions import Positions
 from app.stream.sink import LandingSink
-from app.stream.steps import steps
+from app.stream.steps import decide
 from lake.kafka import reach
 from lake.policy import Policy
 from lake.store import Lake
@@ -165,10 +165,7 @@ def run_stream(
         beat=heartbeat.of(settings.heartbeat),
     )
     topic = app.topic(settings.topic, config=TopicConfig(num_partitions=PARTITIONS, replication_factor=1))
-    frame = app.dataframe(topic)
-    for step in steps(policy, lake.key):
-        frame = frame.apply(step)
-    frame.sink(sink)
+    app.dataframe(topic).apply(decide(policy, lake.key)).sink(sink)
     if until_caught_up:
         app.end_when_caught_up(enough)
     with state, closing(sink), _own_signals(), _what_is_there_set_apart():

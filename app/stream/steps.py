@@ -14,8 +14,9 @@ Step = Callable[[MicroBatch], MicroBatch]
 
 
 def decode_step(batch: MicroBatch) -> MicroBatch:
-    """Payloads → text columns."""
+    """Payloads → text columns; the payloads are let go of."""
     decoded = decode(batch.payloads).with_columns(batch.messages["ingested_at"])
+    batch.payloads.clear()
     return replace(batch, events=decoded, unknown_fields=decoded.select("row", "unknown_fields"))
 
 
@@ -26,18 +27,29 @@ def validate_step(batch: MicroBatch) -> MicroBatch:
 
 
 def mask_step(policy: Policy, key: LakeKey) -> Step:
-    """Valid events → Silver-shaped rows under a policy; the raw events are let go of."""
+    """Valid events → Silver-shaped rows under a policy."""
 
     def step(batch: MicroBatch) -> MicroBatch:
-        return replace(batch, masked=mask(batch.events, policy, key), events=batch.events.clear(), payloads=[])
+        return replace(batch, masked=mask(batch.events, policy, key), events=batch.events.clear())
 
     return step
 
 
-def steps(policy: Policy, key: LakeKey) -> list[Step]:
-    """Decode → validate → mask, in order, each timed. Deduplicate and land follow in ``Landing``."""
-    return [
+def decide(policy: Policy, key: LakeKey) -> Step:
+    """Decode → validate → mask, each timed. Deduplicate and land follow in ``Landing``.
+
+    One step for Quix: what goes into a step of its own it keeps until the last is done, and raw messages and events are
+    to be let go of as soon as they are read (10 MB at the stream's peak).
+    """
+    work = [
         timed("decode", decode_step),
         timed("validate", validate_step),
         timed("mask", mask_step(policy, key)),
     ]
+
+    def decided(batch: MicroBatch) -> MicroBatch:
+        for step in work:
+            batch = step(batch)
+        return batch
+
+    return decided

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 
 from app.stream.batch import MicroBatch
 from app.stream.landing import Landing
-from app.stream.steps import steps
+from app.stream.steps import decide
 from lake import policy as policies
 from lake import store
 from lake.sealing import LakeKey, places
@@ -70,7 +69,7 @@ def batch(lake: Lake, produced: list[Produced], topic_id: str = TOPIC_ID, at: da
         schema={"kafka_partition": pl.Int32, "kafka_offset": pl.Int64},
     ).with_columns(kafka_time=pl.lit(None, utc), ingested_at=pl.lit(at or now()).cast(utc))
     raw = MicroBatch("a.topic", topic_id, frame.with_row_index("row"), payloads, sealed)
-    return reduce(lambda made, step: step(made), steps(POLICY, lake.key), raw)
+    return decide(POLICY, lake.key)(raw)
 
 
 def land(lake: Lake, produced: list[Produced], size: int = 200) -> None:

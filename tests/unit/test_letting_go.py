@@ -1,0 +1,35 @@
+"""What a step has read is let go of: raw messages and events are not held until their batch has landed."""
+
+import weakref
+from typing import Any
+
+import pytest
+
+import app.stream.steps as stepping
+from benchmarks.history import micro_batch
+from lake import policy
+from tests.lakes import KEY, simulated
+
+
+def test_each_step_lets_go_of_what_it_has_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = micro_batch(KEY, 0, [payload for _, payload in simulated(60)])
+    seen: list[weakref.ref[Any]] = []
+    validating, masking = stepping.validate, stepping.mask
+
+    def validate(decoded: Any) -> Any:
+        assert batch.payloads == []
+        seen.append(weakref.ref(decoded))
+        return validating(decoded)
+
+    def mask(events: Any, *how: Any) -> Any:
+        assert [each() for each in seen] == [None], "only the valid events are left"
+        seen.append(weakref.ref(events))
+        return masking(events, *how)
+
+    monkeypatch.setattr(stepping, "validate", validate)
+    monkeypatch.setattr(stepping, "mask", mask)
+    assert batch.payloads
+    decided = stepping.decide(policy.load("display"), KEY)(batch)
+    assert [each() for each in seen] == [None, None]
+    assert decided.masked is not None
+    assert decided.masked.rows.height > 0
