@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
 from typing import Final
 
 from app import settings as configuration
@@ -60,26 +61,32 @@ def _publish(kafka: Kafka, messages: int, notes: int) -> None:
     from producer.publisher import Publisher, ensure_topic
     from producer.simulator import Simulator, SimulatorSettings
 
+    random = Random(notes)  # noqa: S311 - digits to fill notes with
+
     def stretched() -> Iterator[Block]:
         for block in Simulator(SimulatorSettings(events=messages, days=max(2, messages // 16_000))).blocks():
             for first in range(0, len(block), 100):  # published block by block, and 100 of the largest are 90 MB
                 part = slice(first, first + 100)
-                yield Block(block.keys[part], [_with_notes(value, notes) for value in block.values[part]])
+                yield Block(block.keys[part], [_with_notes(value, notes, random) for value in block.values[part]])
 
     ensure_topic(kafka, TOPIC, partitions=4)
     Publisher(kafka, TOPIC).publish(stretched())
 
 
-def _with_notes(value: bytes, size: int) -> bytes:
-    """The message, its notes repeated until they have ``size`` bytes; as it is where it is no JSON object."""
+def _with_notes(value: bytes, size: int, random: Random) -> bytes:
+    """The message, its notes made ``size`` bytes longer; as it is where it is no JSON object.
+
+    By random digits: they compress as little as text does, and a client holds what it fetched uncompressed. One note
+    again and again came as 600 MB in one response.
+    """
     try:
         event = json.loads(value)
     except ValueError:
         return value
     if not size or not isinstance(event, dict):
         return value
-    said = f"{event.get('notes') or 'nothing to report'} "
-    return json.dumps(event | {"notes": said * (size // len(said) + 1)}).encode()
+    digits = random.randbytes(size * 4 // 9).hex(" ", 4)  # nine characters for four bytes
+    return json.dumps(event | {"notes": f"{event.get('notes') or 'nothing to report'} {digits}"}).encode()
 
 
 def main(work: str, bootstrap: str, data: str, out: str) -> None:
