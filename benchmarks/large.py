@@ -76,7 +76,7 @@ def _publish(kafka: Kafka, messages: int, notes: int) -> None:
 def _with_notes(value: bytes, size: int, random: Random) -> bytes:
     """The message, its notes made ``size`` bytes longer; as it is where it is no JSON object.
 
-    By random digits: they compress as little as text does, and a client holds what it fetched uncompressed. One note
+    By random digits, which compress to no less than half: a client holds what it fetched uncompressed, and one note
     again and again came as 600 MB in one response.
     """
     try:
