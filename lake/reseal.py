@@ -10,7 +10,6 @@ between two partitions. Memory is bounded by a slice of rows.
 
 from collections.abc import Callable
 from datetime import date
-from typing import Final
 
 import polars as pl
 
@@ -19,8 +18,6 @@ from lake.sealing import places
 from lake.slices import slices
 from lake.store import DeltaStore, Lake
 from lake.tables import BRONZE, PLACE, QUARANTINE
-
-_SLICE_ROWS: Final = 50_000
 
 
 def reseal(lake: Lake, progress: Callable[[str], None] = lambda _: None) -> int:
@@ -64,7 +61,7 @@ def _reseal_day(lake: Lake, store: DeltaStore, day: date) -> int:
         takeover.finish(lake)
         store.refresh()
         beside = takeover.begin(lake, (store.table,)).store(store.table)
-        for rows in slices(lake, store.table, most=_SLICE_ROWS, where=pl.col(store.table.partition) == day):
+        for rows in slices(lake, store.table, where=pl.col(store.table.partition) == day):
             old += int((rows["key_id"] != lake.key.key_id).sum())
             beside.append(_renewed(lake, rows), {}, tidy=False)
         takeover.commit(lake, {store.table.name: "replace"})

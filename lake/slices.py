@@ -32,10 +32,11 @@ def slices(
     ``above`` only rows with a higher offset than that, with ``where`` only those that it holds for.
     """
     scan = lake.store(table).scan().select(table.polars_schema.names())
+    scan = scan if where is None else scan.filter(where)
     if table is INGEST:
         yield scan.collect()
         return
-    scan, most = scan if where is None else scan.filter(where), at_once(lake, table, most)
+    most = at_once(lake, table, most)
     parts = (scan.filter(within).collect() for within in windows([scan], most, above))
     yield from _together((part for part in parts if not part.is_empty()), most)
 

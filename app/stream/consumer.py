@@ -368,6 +368,8 @@ class MicroBatchConsumer(InternalConsumer):
         self._landed, self._handed_on = dict(self._handed_on or mine), mine
         partition, offset = self._landed.popitem()
         topic_id = self._positions.topic_id
+        # Of a list of its own: decoding empties the batch's.
+        sealed = self._sealer.submit(self._sealed, payloads.copy(), places(topic_id, partitions, offsets))
         batch = MicroBatch(
             topic=self.topic,
             topic_id=topic_id,
@@ -375,7 +377,7 @@ class MicroBatchConsumer(InternalConsumer):
             at_once=at_once,
             messages=frame,
             payloads=payloads,
-            sealed=self._sealer.submit(self._sealed, payloads.copy(), places(topic_id, partitions, offsets)),
+            sealed=sealed,
         )
         context = MessageContext(topic=self.topic, partition=partition, offset=offset, size=len(messages))
         return Row(value=batch, key=None, timestamp=int(now.timestamp() * 1000), context=context, headers=None)

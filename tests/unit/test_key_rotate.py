@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from app import rotate as rotating
-from lake import reseal as resealing
+from lake import slices as slicing
 from lake import takeover
 from lake.errors import LakeError
 from lake.marker import MARKER
@@ -137,8 +137,11 @@ def test_after_resealing_no_row_and_no_file_needs_the_old_key(data: Path) -> Non
 
 @pytest.mark.parametrize("at_a_time", [1, 7])
 def test_resealing_in_slices(data: Path, monkeypatch: pytest.MonkeyPatch, at_a_time: int) -> None:
+    """Bytes of a slice are so few that it holds some seven messages, or one."""
     messages, plain = payloads(data), columns_but_the_sealed(data)
-    monkeypatch.setattr(resealing, "_SLICE_ROWS", at_a_time)
+    files = DeltaStore(data / "lake", BRONZE).files()
+    average = files["size_bytes"].sum() // files["num_records"].sum()
+    monkeypatch.setattr(slicing, "_BYTES", at_a_time * average)
     assert wardlake("key", "rotate", "--reseal").code == 0
     assert set(sealed_with(data)) == {key_of(data).key_id}
     assert payloads(data) == messages

@@ -16,20 +16,23 @@ def test_each_step_lets_go_of_what_it_has_read(monkeypatch: pytest.MonkeyPatch) 
     seen: list[weakref.ref[Any]] = []
     validating, masking = stepping.validate, stepping.mask
 
+    def counted() -> int:  # a failure is not to show them
+        return len(batch.payloads)
+
     def validate(decoded: Any) -> Any:
-        assert batch.payloads == []
+        assert counted() == 0
         seen.append(weakref.ref(decoded))
         return validating(decoded)
 
     def mask(events: Any, *how: Any) -> Any:
-        assert [each() for each in seen] == [None], "only the valid events are left"
+        assert [each() is None for each in seen] == [True], "only the valid events are left"
         seen.append(weakref.ref(events))
         return masking(events, *how)
 
     monkeypatch.setattr(stepping, "validate", validate)
     monkeypatch.setattr(stepping, "mask", mask)
-    assert batch.payloads
+    assert counted() == 60
     decided = stepping.decide(policy.load("display"), KEY)(batch)
-    assert [each() for each in seen] == [None, None]
+    assert [each() is None for each in seen] == [True, True]
     assert decided.masked is not None
     assert decided.masked.rows.height > 0
