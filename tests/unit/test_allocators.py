@@ -1,5 +1,6 @@
-"""The allocators' settings are those in force: asked of the C library itself, in a process of its own."""
+"""The allocators' settings are those in force: asked of the allocators themselves, in a process of its own."""
 
+import os
 import platform
 import re
 import subprocess
@@ -36,3 +37,28 @@ def test_threads_share_one_arena(tmp_path: Path) -> None:
 
     assert arenas("import app") == 1
     assert arenas("") > 1  # what it would be
+
+
+_JEMALLOC_TELLS = """
+import os
+import app
+os.environ["_RJEM_MALLOC_CONF"] += ",stats_print:true"
+import polars
+polars.Series(["text"])
+"""
+
+
+@pytest.mark.skipif(
+    platform.system() != "Linux" or platform.machine() != "x86_64", reason="elsewhere jemalloc may not know them all"
+)
+def test_polars_allocator_takes_every_setting() -> None:
+    told = subprocess.run(
+        [sys.executable, "-c", _JEMALLOC_TELLS],
+        env={name: value for name, value in os.environ.items() if name != "_RJEM_MALLOC_CONF"},
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stderr
+    assert "<jemalloc>" not in told  # what it says of a setting that it does not take
+    for setting in ("hpa: true", "cache_oblivious: false", "narenas: 1", "tcache_max: 4096", "dirty_decay_ms: 2000"):
+        assert f"  opt.{setting}" in told
