@@ -12,8 +12,11 @@ from lake import policy, store
 from lake.sealing import LakeKey
 
 
-def stream(bootstrap: str, on_landed: Callable[[int], None]) -> int:
-    """Stream into a lake of its own until caught up, telling of the messages of each batch; bytes that it takes."""
+def stream(bootstrap: str, on_landed: Callable[[int], None], enough: Callable[[], bool] = lambda: False) -> int:
+    """Stream into a lake of its own until caught up or ``enough``, telling of the messages of each batch.
+
+    Returns the bytes that the lake takes.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         settings = configuration.load(kafka=bootstrap, data=scratch)
         lake = store.create(Path(scratch) / "lake", LakeKey(bytes(32)))
@@ -22,6 +25,7 @@ def stream(bootstrap: str, on_landed: Callable[[int], None]) -> int:
             lake,
             policy.load("display"),
             until_caught_up=True,
+            enough=enough,
             on_landed=lambda landed, _: on_landed(sum(batch.messages for batch in landed)),
         )
         return size(settings.lake)
