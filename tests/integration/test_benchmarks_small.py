@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from benchmarks import footprint, history, ingest, large, latency, scale
+from benchmarks import footprint, history, ingest, large, latency, memory, scale
 from benchmarks.latency import Load, Measured
 from benchmarks.result import Result
 from lake.tables import SILVER
@@ -66,6 +66,19 @@ def test_large() -> None:
     found = records(large.run(megabytes=4))
     assert [row["messages"] for row in found] == [5714, 597, 65, 4]
     assert all(row[f"{work} peak MB"] > 50 for row in found for work in ("stream", "verify", "replay"))
+
+
+@pytest.mark.slow
+def test_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "FRESH", 1)
+    result = memory.run(events=30_000)  # two landings, or there is no time from one to the next
+    peaks = [row["peak RSS MB meanwhile"] for row in records(result)]
+    assert len(peaks) == memory.STEPS
+    assert min(peaks) > 100
+    of_one, of_highest, *_ = (ratio.value for ratio in result.ratios)
+    assert of_one is not None
+    assert of_highest is not None
+    assert of_one >= of_highest > 0
 
 
 @pytest.mark.slow
