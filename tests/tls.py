@@ -1,13 +1,15 @@
 """TLS before the embedded broker, which has none: certificates of a day, and a proxy that asks for the client's."""
 
-import contextlib
+import asyncio
 import ipaddress
-import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -55,12 +57,13 @@ class Authority:
         return issued
 
 
-@contextlib.contextmanager
+@contextmanager
 def tls_before(broker: str, server: Identity, clients_of: Path | None = None) -> Iterator[str]:
     """``host:port`` that speaks TLS as ``server`` and hands on to ``broker``; with ``clients_of``, to clients of that
     authority only.
 
-    What the broker says of its own address is made this one, of the same length, in whole responses.
+    What the broker says of its own address is made this one, of the same length, in whole responses. One thread
+    serves every connection: a TLS connection is not safe to be read by one and written by another.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(server.certificate, server.key)
@@ -68,56 +71,58 @@ def tls_before(broker: str, server: Identity, clients_of: Path | None = None) ->
         context.verify_mode = ssl.CERT_REQUIRED
         context.load_verify_locations(clients_of)
     behind = int(broker.rpartition(":")[2])
-    with socket.create_server((HOST, 0)) as listening:
-        port = listening.getsockname()[1]
-        accepting = threading.Thread(target=_accept, args=(listening, context, behind, port), daemon=True)
-        accepting.start()
-        yield f"{HOST}:{port}"
-        listening.shutdown(socket.SHUT_RDWR)
-    accepting.join(5)
+    opened: Future[_Listening] = Future()
+    proxy = threading.Thread(target=lambda: asyncio.run(_listen(context, behind, opened)), daemon=True)
+    proxy.start()
+    listening = opened.result(10)
+    try:
+        yield f"{HOST}:{listening.port}"
+    finally:
+        listening.close()
+        proxy.join(5)
 
 
-def _accept(listening: socket.socket, context: ssl.SSLContext, behind: int, port: int) -> None:
+@dataclass(frozen=True)
+class _Listening:
+    port: int
+    close: Callable[[], object]
+
+
+async def _listen(context: ssl.SSLContext, behind: int, opened: "Future[_Listening]") -> None:
+    closed = asyncio.Event()
+    server = await asyncio.start_server(partial(_serve, behind), HOST, 0, ssl=context)
+    port = server.sockets[0].getsockname()[1]
+    opened.set_result(_Listening(port, partial(asyncio.get_running_loop().call_soon_threadsafe, closed.set)))
+    await closed.wait()
+    server.close()
+
+
+async def _serve(behind: int, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+    with closing(to_client), suppress(OSError, asyncio.IncompleteReadError):  # either may go away at any time
+        broker, to_broker = await asyncio.open_connection(HOST, behind)
+        with closing(to_broker):
+            await asyncio.gather(_requests(client, to_broker), _responses(broker, to_client, behind))
+
+
+async def _requests(client: asyncio.StreamReader, to_broker: asyncio.StreamWriter) -> None:
+    while data := await client.read(65_536):
+        to_broker.write(data)
+        await to_broker.drain()
+    to_broker.write_eof()
+
+
+async def _responses(broker: asyncio.StreamReader, to_client: asyncio.StreamWriter, behind: int) -> None:
+    """Hand them on until the broker says no more, which ``IncompleteReadError`` tells."""
+    theirs, ours = (HOST.encode() + p.to_bytes(4, "big") for p in (behind, to_client.get_extra_info("sockname")[1]))
     while True:
-        try:
-            client, _ = listening.accept()
-        except OSError:
-            return
-        threading.Thread(target=_serve, args=(client, context, behind, port), daemon=True).start()
+        to_client.write((await _frame(broker)).replace(theirs, ours))
+        await to_client.drain()
 
 
-def _serve(client: socket.socket, context: ssl.SSLContext, behind: int, port: int) -> None:
-    with client, contextlib.suppress(OSError):  # a refused handshake is one, and so is a connection that went away
-        secured = context.wrap_socket(client, server_side=True)
-        with secured, socket.create_connection((HOST, behind)) as broker:
-            requests = threading.Thread(target=_requests, args=(secured, broker), daemon=True)
-            requests.start()
-            theirs, ours = (HOST.encode() + number.to_bytes(4, "big") for number in (behind, port))
-            while response := _frame(broker):
-                secured.sendall(response.replace(theirs, ours))
-            secured.unwrap()
-
-
-def _requests(client: ssl.SSLSocket, broker: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while data := client.recv(65_536):
-            broker.sendall(data)
-        broker.shutdown(socket.SHUT_WR)
-
-
-def _frame(broker: socket.socket) -> bytes:
-    """One response of the Kafka protocol: its length, and as many bytes. Empty at the end."""
-    head = _exactly(broker, _LENGTH)
-    return head + _exactly(broker, int.from_bytes(head, "big")) if head else b""
-
-
-def _exactly(broker: socket.socket, count: int) -> bytes:
-    parts = bytearray()
-    while len(parts) < count:
-        if not (data := broker.recv(count - len(parts))):
-            return b""
-        parts += data
-    return bytes(parts)
+async def _frame(broker: asyncio.StreamReader) -> bytes:
+    """One response of the Kafka protocol: its length, and as many bytes."""
+    length = await broker.readexactly(_LENGTH)
+    return length + await broker.readexactly(int.from_bytes(length, "big"))
 
 
 def _named(name: str) -> x509.Name:
