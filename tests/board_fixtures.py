@@ -13,7 +13,8 @@ from streamlit.testing.v1 import AppTest
 
 from dashboards.settings import settings
 from tests import lakes
-from tests.boards import MAIN, SECONDS, SIMULATED, Open, build, few_visits, forget
+from tests.boards import MAIN, SIMULATED, Open, build, few_visits, forget
+from tests.commands import SECONDS
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,6 @@ from tests import golds, lakes
 ROOT: Final = Path(__file__).resolve().parents[1]
 MAIN: Final = ROOT / "dashboards" / "main.py"
 SIMULATED: Final = SimulatorSettings(seed=7, events=20_000, start=datetime(2026, 1, 15, tzinfo=UTC))
-SECONDS: Final = 30
 
 Open = Callable[..., AppTest]
 """``open_page(lake, "kpis", facility="North")``: a page run on a lake, with these in its URL."""

@@ -10,9 +10,8 @@ import httpx
 from playwright.sync_api import Page, expect, sync_playwright
 
 from flows.server import PrefectServer
-from tests.commands import Place, Running
+from tests.commands import SECONDS, Place, Running
 
-SECONDS: Final = 120
 PATIENCE: Final = 60_000
 """Milliseconds for a page to show what it is to show: CI machines are busy."""
 

@@ -24,6 +24,7 @@ from confluent_kafka import Producer
 from app.stream.batch import timed
 from lake.errors import StepError
 from lake.tables import SILVER, TABLES
+from tests.commands import SECONDS
 from tests.corpus.bad_input import FULL
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -108,7 +109,7 @@ def run(broker: str, topic: str, folder: Path, step: str, how: str) -> Run:
     }
     done = subprocess.run(
         [sys.executable, str(CHILD), step, how],
-        env=environment, cwd=folder / "cwd", capture_output=True, check=False, timeout=60,
+        env=environment, cwd=folder / "cwd", capture_output=True, check=False, timeout=SECONDS,
     )  # fmt: skip
     return Run(done.returncode, (done.stdout + done.stderr).decode("utf-8", "replace"), folder)
 

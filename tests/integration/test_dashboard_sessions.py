@@ -14,7 +14,6 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from dashboards.main import PAGES
 from lake.gold.published import last
-from tests import commands
 from tests.commands import Place
 from tests.integration.test_together import together
 from tests.prefects import chromium
@@ -29,10 +28,7 @@ BUILD: Final = re.compile(r"Gold build (\d+)")
 
 
 @pytest.mark.slow
-def test_sessions_reload_while_gold_is_swapped(
-    tmp_path: Path, broker: str, topic: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(commands, "SECONDS", 300)
+def test_sessions_reload_while_gold_is_swapped(tmp_path: Path, broker: str, topic: str) -> None:
     place = Place(tmp_path, {"WARDLAKE_KAFKA": broker, "WARDLAKE_TOPIC": topic, "WARDLAKE_GROUP": topic})
     events = str(int(RATE * SECONDS))
     with (

@@ -16,7 +16,7 @@ from lake.gold.fold import FOLDED
 from lake.gold.published import last
 from lake.gold.tables import COMPLIANCE, KPIS
 from lake.store import exists
-from tests.commands import Place
+from tests.commands import SECONDS, Place
 from tests.golds import build, different, published
 from tests.lakes import KEY_TEXT, Message, event, make_lake, simulated
 
@@ -132,7 +132,9 @@ def test_a_feed_that_never_rests_does_not_keep_it(place: Place, broker: str, top
 def killed(place: Place, at: str) -> int:
     """Run the flow and have it killed at this point; its exit code."""
     command = [sys.executable, "-c", KILLED, at]
-    ran = subprocess.run(command, cwd=place.folder, env=place.environment, capture_output=True, check=False, timeout=90)
+    ran = subprocess.run(
+        command, cwd=place.folder, env=place.environment, capture_output=True, check=False, timeout=SECONDS
+    )
     return ran.returncode
 
 

@@ -16,7 +16,7 @@ from lake.errors import LakeError
 from lake.sealing import LakeKey
 from lake.store import Lake
 from lake.tables import BRONZE, QUARANTINE
-from tests.commands import Place
+from tests.commands import SECONDS, Place
 
 PRODUCED = messages(events=600, seed=16)
 
@@ -144,7 +144,7 @@ def test_a_running_stream_lands_nothing_more_with_the_old_key(broker: str, admin
             stream.wait_for(lambda lines: any('"landed"' in line for line in lines), "a batch had landed")
             place.works("key", "rotate")
             publish(broker, fed.topic, 200, seed=63)
-            code = stream.process.wait(60)
+            code = stream.process.wait(SECONDS)
             stream.close()
         said = [line for line in stream.lines if "landed" not in line]
         assert (code, len(said)) == (2, 1), said

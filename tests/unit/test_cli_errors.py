@@ -19,6 +19,7 @@ from app.opening import open_or_create
 from app.settings import load
 from lake.marker import MARKER
 from lake.tables import TABLES
+from tests.commands import SECONDS
 from tests.lakes import KEY_TEXT, Feeder, Ran, event, make_lake, rows, simulated, wardlake
 
 OTHER_KEY: Final = base64.b64encode(b"another key of thirty-two bytes.").decode()
@@ -80,7 +81,7 @@ def test_no_broker(tmp_path: Path) -> None:
             stderr=subprocess.PIPE,
             text=True,
         )
-    ended = {name: (process.communicate(timeout=60), process.returncode) for name, process in running.items()}
+    ended = {name: (process.communicate(timeout=SECONDS), process.returncode) for name, process in running.items()}
     for name, (texts, code) in ended.items():
         text = line(Ran(code, *texts))
         assert text.startswith(f"no Kafka broker answers at {NOWHERE}; got ")
@@ -294,7 +295,7 @@ def test_a_settings_file_that_is_wrong(tmp_path: Path) -> None:
 
 def test_a_real_process_says_it_the_same_way(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "app", "verify", "--lake", str(tmp_path / "none")]
-    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS)
     assert line(Ran(run.returncode, run.stdout, run.stderr)).startswith("there is no lake at ")
 
 

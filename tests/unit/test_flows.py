@@ -18,6 +18,7 @@ from lake.errors import LakeError, StepError
 from lake.gold.published import last
 from lake.gold.tables import COMPLIANCE
 from lake.tables import QUALITY, SILVER
+from tests.commands import SECONDS
 from tests.golds import published
 from tests.lakes import KEY_TEXT, Feeder, event, make_lake, overwrite, rows, simulated, wardlake
 
@@ -222,7 +223,7 @@ def test_without_a_server_prefect_is_not_even_imported(root: Path) -> None:
         "import sys\nfrom app.cli import main\nsys.argv = ['wardlake', 'flow', 'gold']\n"
         "try:\n    main()\nfinally:\n    print([name for name in sys.modules if name.partition('.')[0] == 'prefect'])"
     )
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=SECONDS)
     assert ran.returncode == 0
     assert ran.stdout.splitlines()[-1] == "[]"
 

@@ -18,9 +18,9 @@ from typing import Any, Self
 from lake.sealing import LakeKey
 from lake.store import Lake, open_lake
 from tests import topics
+from tests.commands import SECONDS
 
 CHILD = Path(__file__).with_name("child.py")
-SECONDS = 60
 # A group join takes half the session timeout with the embedded broker; a Kafka refuses less than 6 s.
 SESSION_MS = 6000 if topics.OUTSIDE else 2000
 
