@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,11 @@ from app.replay import replay
 from app.stream import landing
 from lake import store, takeover
 from lake.store import Lake, live_files, open_lake
-from lake.tables import LANDED, SILVER
+from lake.tables import LANDED, QUARANTINE, SILVER
 from tests import lakes
 
-EVERY = 20
+EVERY = 40
+FIRST = EVERY // 2  # the number of the landing after which it is due first; the very first has number 0
 
 
 @pytest.fixture
@@ -47,30 +49,27 @@ def held_up(monkeypatch: pytest.MonkeyPatch, begins: Callable[[Lake], None]) -> 
 
 
 def test_it_is_done_after_so_many_landings_and_no_row_is_lost(feeder: lakes.Feeder) -> None:
-    land(feeder, 1, EVERY - 1)
-    feeder.close()
-    files = {table.name: len(live_files(store.DeltaStore(feeder.lake.root, table).handle)) for table in LANDED}
-    assert files[SILVER.name] == EVERY - 1
-    again = lakes.Feeder(open_lake(feeder.lake.root, lakes.KEY))
-    land(again, EVERY, 2 * EVERY)
-    again.close()
-    for table in LANDED:
-        if files[table.name]:  # nothing was quarantined
-            # The second time may find the first one still under way.
-            assert len(live_files(store.DeltaStore(feeder.lake.root, table).handle)) <= EVERY + 5
+    files = []
+    for first, last in pairwise([1, FIRST + 1, FIRST + 2, FIRST + EVERY + 1, FIRST + EVERY + 2]):
+        again = lakes.Feeder(open_lake(feeder.lake.root, lakes.KEY))
+        land(again, first, last - 1)
+        again.close()
+        now = {table.name: len(live_files(store.DeltaStore(feeder.lake.root, table).handle)) for table in LANDED}
+        files.append({count for name, count in now.items() if name != QUARANTINE.name})
+    assert files == [{FIRST}, {1}, {EVERY}, {1}]
     silver = lakes.rows(feeder.lake.root, SILVER)
-    assert silver["notes"].to_list() == [str(number) for number in range(1, 2 * EVERY + 1)]
+    assert silver["notes"].to_list() == [str(number) for number in range(1, FIRST + EVERY + 2)]
 
 
 def test_landings_go_on_meanwhile(feeder: lakes.Feeder, monkeypatch: pytest.MonkeyPatch) -> None:
     goes_on = threading.Event()
     counts = held_up(monkeypatch, lambda _: assert_in_time(goes_on))
-    land(feeder, 1, 2 * EVERY)  # twice it would be due: one at a time
+    land(feeder, 1, FIRST + EVERY + 1)  # twice it would be due: one at a time
     assert counts == {"called": 1}
     goes_on.set()
     feeder.close()
     assert counts == {"called": 1, "done": 1}
-    assert lakes.rows(feeder.lake.root, SILVER).height == 2 * EVERY
+    assert lakes.rows(feeder.lake.root, SILVER).height == FIRST + EVERY + 1
 
 
 def assert_in_time(event: threading.Event) -> None:
@@ -104,8 +103,8 @@ def test_what_goes_wrong_is_logged_without_a_value_and_landings_go_on(
 
     counts = held_up(monkeypatch, fails)
     with caplog.at_level(logging.WARNING):
-        land(feeder, 1, EVERY)
+        land(feeder, 1, FIRST + 1)
         feeder.close()
     assert counts == {"called": 1}
     assert caplog.messages == ["small files were not compacted: a full disk"]
-    assert lakes.rows(feeder.lake.root, SILVER).height == EVERY
+    assert lakes.rows(feeder.lake.root, SILVER).height == FIRST + 1
