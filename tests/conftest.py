@@ -14,6 +14,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from hypothesis import settings as hypothesis_settings
 
 from app.broker import EmbeddedBroker
+from flows.priority import NICENESS, give_way
 from tests import topics
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -37,8 +38,13 @@ hypothesis_settings.load_profile(_HYPOTHESIS_PROFILE)
 
 
 def pytest_configure() -> None:
-    """Let Ctrl-C through: what a shell starts in the background ignores it, and so would all that the tests start."""
+    """Let Ctrl-C through: what a shell starts in the background ignores it, and so would all that the tests start.
+
+    And give way as flows do, but by one less: beside tests of the usual priority a flow gets a thirtieth of a core, and
+    on one core a test of 20 s took 131.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    give_way(NICENESS - 1)
 
 
 def pytest_xdist_auto_num_workers() -> int:
