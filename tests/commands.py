@@ -20,7 +20,7 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 WARDLAKE: Final = Path(sys.executable).parent / "wardlake"
 SAMPLE: Final = ROOT / "producer" / "sample_data.csv"
 SECONDS: Final = 300
-"""For what must end: tells what hangs from what is slow. A busy machine takes ten times as long as an idle one."""
+"""For what must end: tells what hangs from what is slow. CI machines are busy."""
 
 
 @dataclass(frozen=True)

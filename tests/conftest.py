@@ -40,8 +40,8 @@ hypothesis_settings.load_profile(_HYPOTHESIS_PROFILE)
 def pytest_configure() -> None:
     """Let Ctrl-C through: what a shell starts in the background ignores it, and so would all that the tests start.
 
-    And give way as flows do, but by one less: beside tests of the usual priority a flow gets a thirtieth of a core, and
-    on one core a test of 20 s took 131.
+    And give way as flows do, but by one less: beside tests of the usual priority a flow hardly gets a turn. On one core
+    a test of flows took 131 s, and takes 33 so.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     give_way(NICENESS - 1)
