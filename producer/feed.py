@@ -61,6 +61,15 @@ class Feed:
         """Whether the limit is reached."""
         return self._left == 0
 
+    @property
+    def waiting(self) -> int:
+        """Messages that were made and not taken yet."""
+        return len(self._waiting)
+
+    def next_at(self) -> float | None:
+        """When the first of those waiting is sent, in seconds since 1970; None where there are none."""
+        return float(self._waiting.sent.min()) / 1_000 if len(self._waiting) else None
+
     def add(self, rows: Ints) -> Messages:
         """Take in event rows ordered by event time; returns all the messages they make, unordered."""
         words = hashed(rows[:, 1], self._seed)

@@ -3,6 +3,9 @@
     simulator = Simulator(SimulatorSettings(seed=7, events=20_000))
     Publisher(Kafka("127.0.0.1:9092"), TOPIC).publish(simulator.blocks())
 
+``blocks`` is a whole simulation, as long as its settings say. ``take`` goes on without end, up to one moment
+after the other: what ``producer.live`` sends by the clock.
+
 Three facilities of eight departments, at its natural size about 700 messages a day: 20,000 are about a
 month. The feed begins as a new interface does, with the next arrival: patients already in hospital are
 not told of, so the census needs about two weeks to fill up. Memory holds one block, the patients in
@@ -93,16 +96,30 @@ class SimulatorSettings:
         """Size of the hospital group, 1.0 being its natural one."""
         if self.events is None or self.days is None:
             return 1.0
-        ramp = _MISSING_AT_START * (1 - math.exp(-self.days / 7))
-        expected = self.days * EVENTS_PER_DAY - ramp
-        return max(_SMALLEST, self.events / (expected * (1 + self.duplicates + self.corrupt)))
+        return max(_SMALLEST, self.events / self.messages_in(self.days))
+
+    def messages_in(self, days: int) -> float:
+        """Messages that the first ``days`` days at the natural size make, on average."""
+        ramp = _MISSING_AT_START * (1 - math.exp(-days / 7))
+        return (days * EVENTS_PER_DAY - ramp) * (1 + self.duplicates + self.corrupt)
+
+    def days_for(self, messages: int) -> int:
+        """The fewest whole days whose average is ``messages`` or more at the natural size."""
+        days = max(1, int(messages / (EVENTS_PER_DAY * (1 + self.duplicates + self.corrupt))))
+        return next(day for day in count(days) if self.messages_in(day) >= messages)
 
 
 class Simulator:
-    """A source of blocks of messages; ``blocks`` can be taken once."""
+    """A source of blocks of messages: all at once with ``blocks``, or up to one moment after another with ``take``.
 
-    def __init__(self, settings: SimulatorSettings) -> None:
+    The first ``skip`` messages are simulated and left out: they were sent before. One simulator is for either way,
+    once.
+    """
+
+    def __init__(self, settings: SimulatorSettings, skip: int = 0) -> None:
         self.settings = settings
+        self._skip = skip
+        self._day = int(settings.start.timestamp())
         self.hospital = Hospital(settings.scale)
         rng = np.random.default_rng(settings.seed)
         planner = Planner(rng, settings.scale, settings.cancels, settings.readmissions)
@@ -126,9 +143,7 @@ class Simulator:
 
         Raises ``UsageError`` when taken a second time.
         """
-        if self._state != "new":
-            raise UsageError("the simulator has run already", next_move="make a new Simulator")
-        self._state = "running"
+        self._begin("running")
         made = 0
         for start in self._days():
             messages = self._feed.add(self._flow.day(start))
@@ -142,6 +157,38 @@ class Simulator:
                 made = 0
         yield from self._blocks_of(self._feed.take(None))
         self._state = "done"
+
+    def take(self, until: int) -> Iterator[Block]:
+        """Yield what is sent before ``until`` (seconds since 1970) and was not taken yet, in the order it is sent.
+
+        For settings without ``events`` and ``days``: this simulation has no end. However its time is cut, the messages
+        are the same. Raises ``UsageError`` after ``blocks``.
+        """
+        self._begin("taken")
+        while self._day < until:
+            self._feed.add(self._flow.day(self._day))
+            self._day += DAY
+            # A long history is let go of on the way.
+            if self._day < until and self._feed.waiting >= BLOCK_MESSAGES:
+                yield from self._blocks_of(self._feed.take(self._day))
+        yield from self._blocks_of(self._feed.take(until))
+
+    @property
+    def sent(self) -> int:
+        """Running number of the last message that was yielded or skipped."""
+        return self._sent
+
+    def next_at(self) -> float:
+        """When the next message is sent, after those that were taken: seconds since 1970."""
+        while (at := self._feed.next_at()) is None or at >= self._day:
+            self._feed.add(self._flow.day(self._day))
+            self._day += DAY
+        return at
+
+    def _begin(self, state: str) -> None:
+        if self._state != "new" and not self._state == state == "taken":
+            raise UsageError("the simulator has run already", next_move="make a new Simulator")
+        self._state = state
 
     def write_truth(self, path: Path) -> None:
         """Write the ground truth of what was sent into the folder ``path``; see ``producer.truth``.
@@ -173,6 +220,10 @@ class Simulator:
             part = messages.where(places)
             numbers = np.arange(self._sent + 1, self._sent + 1 + len(part))
             self._sent += len(part)
+            if self._sent <= self._skip:
+                continue
+            left = numbers > self._skip
+            part, numbers = part.where(np.flatnonzero(left)), numbers[left]
             frame = self._renderer.render(part.rows, numbers)
             block = Block(frame["key"].to_list(), frame["value"].to_list())
             self._mangle(block, part, numbers)
