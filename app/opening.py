@@ -4,6 +4,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from app import running_demo
 from app.settings import Settings
 from app.stream.landing import Landing
 from lake import marker, store
@@ -17,11 +18,14 @@ from lake.store import Lake
 def open_or_create(settings: Settings, *, demo: bool = False) -> Lake:
     """Open the lake for writing, making it, and its key where none is named, on first use.
 
+    A demo's lake that gets other messages than a demo's (``demo``, or those of the running demo's own broker) is no
+    longer a demo's: the next one does not replace it.
+
     Raises ``LakeError`` or ``UsageError`` when the path, the format or the key does not fit.
     """
     key = read_key(settings, make=not store.exists(settings.lake))
     lake = _whole(store.create(settings.lake, key, demo=demo), settings)
-    if not demo and store.is_demo(lake.root):
+    if not demo and store.is_demo(lake.root) and running_demo.broker_of(settings.data) != settings.bootstrap:
         store.keep(lake.root)
     return lake
 

@@ -24,6 +24,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from app import running_demo
 from lake.contract import TOPIC
 from lake.errors import UsageError
 from lake.kafka import Kafka
@@ -273,17 +274,22 @@ class Settings(BaseSettings):
         return init_settings, env_settings, InitSettingsSource(settings_cls, read_config_file())
 
 
-def load(**flags: object) -> Settings:
+def load(*, find_demo: bool = False, **flags: object) -> Settings:
     """Return the settings; ``flags`` are those given on the command line, None meaning *not given*.
+
+    With ``find_demo``, where no broker is named and a demo runs in the data folder, its broker is meant.
 
     Raises ``UsageError`` when a value does not fit, the file cannot be read, or it has an unknown setting.
     The text is one line and never shows the key.
     """
     given = {name: value for name, value in flags.items() if value is not None}
     try:
-        return Settings(**given)  # type: ignore[arg-type]  # pydantic checks them, that is the point
+        settings = Settings(**given)  # type: ignore[arg-type]  # pydantic checks them, that is the point
     except ValidationError as error:
         failure = error.errors(include_url=False, include_context=False)[0]
+    else:
+        broker = running_demo.broker_of(settings.data) if find_demo and settings.kafka is None else None
+        return settings if broker is None else settings.model_copy(update={"kafka": broker})
     # Raised outside the handler: the chained pydantic error would carry the rejected values along.
     raise _usage_error(failure, given)
 

@@ -31,7 +31,7 @@ def dashboard(
 
     On this machine only, unless --host says more. The lake's key is not needed, and not handed on.
     """
-    settings = configuration.load(data=data, lake=lake, kafka=kafka)
+    settings = configuration.load(find_demo=True, data=data, lake=lake, kafka=kafka)
     asked_to_stop = threading.Event()
 
     def ask(_signal: int, _frame: FrameType | None) -> None:

@@ -3,18 +3,20 @@
 import os
 import shutil
 import sys
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from app import gold
+from app import gold, running_demo
 from app import settings as configuration
 from app.broker import EmbeddedBroker
 from app.child import spawn, stop, usual_or_free
 from app.cli import dashboard
-from app.cli.options import DataOption, KafkaOption, LakeOption
+from app.cli.live import SpeedOption, described, send_history
+from app.cli.options import DataOption, KafkaOption, LakeOption, SeedOption
 from app.cli.output import err, out, table_of
 from app.cli.produce import publish, start_day
 from app.cli.stream import stream_into_lake
@@ -23,13 +25,13 @@ from app.kpis import kpis
 from app.settings import Settings
 from lake import query, store
 from lake.errors import UsageError
+from producer.live import LiveFeed, LiveState
 from producer.simulator import Simulator, SimulatorSettings
 
 if TYPE_CHECKING:
     from flows.server import PrefectServer
 
 _EVENTS: Final = 20_000
-_LIVE_RATE: Final = 50
 _STOP_SECONDS: Final = 20.0
 """The flows take some seconds to cancel what runs and to pause their schedules."""
 _FROM_GOLD: Final = ("readmitted within 30 days", "patients at midnight, mean", "bed occupancy", "masking success")
@@ -38,11 +40,12 @@ _FROM_GOLD: Final = ("readmitted within 30 days", "patients at midnight, mean", 
 def demo(
     events: Annotated[int | None, typer.Option("--events", min=1, help="Messages to simulate.")] = None,
     days: Annotated[int | None, typer.Option("--days", min=1, help="Days of hospital life.")] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Same seed, same hospital.")] = 7,
+    seed: SeedOption = 7,
     once: Annotated[
         bool | None,
         typer.Option("--once/--live", help="Process, print the summary, exit.  [default: live on a terminal]"),
     ] = None,
+    speed: SpeedOption = None,
     data: DataOption = None,
     lake: LakeOption = None,
     kafka: KafkaOption = None,
@@ -50,38 +53,64 @@ def demo(
     """Three simulated hospitals through Kafka into a lake, Gold, and what became of them.
 
     Starts the embedded broker (unless WARDLAKE_KAFKA names one) and makes the lake afresh: only a lake that a demo
-    made is ever replaced. Without --once it goes on with a gentle live feed, the dashboards, the scheduled flows and
-    Prefect's UI, until Ctrl-C.
+    made is ever replaced. With --once the history begins on 2026-01-01 and has the same figures each time. Without it
+    the history ends now and the hospitals go on by the clock (--speed N: N times as fast), with the dashboards, the
+    scheduled flows and Prefect's UI, until Ctrl-C.
     """
     settings = configuration.load(data=data, lake=lake, kafka=kafka)
+    live = _is_live(once, speed)
     total = _EVENTS if events is None and days is None else events
-    simulator = Simulator(SimulatorSettings(seed=seed, events=total, days=days, start=start_day(total, days)))
-    live = not once if once is not None else err.is_terminal
-    from flows.server import PrefectServer
-
-    _make_room(settings.lake)
+    if live:
+        plan = LiveState.create(seed=seed, events=total, days=days, speed=speed or 1.0, now=time.time())
+    else:
+        simulator = Simulator(SimulatorSettings(seed=seed, events=total, days=days, start=start_day(total, days)))
+    _make_room(settings)
     with ExitStack() as stack:
         if settings.kafka is None:
             broker = stack.enter_context(EmbeddedBroker())
             err.print(f"embedded Kafka broker at {broker.bootstrap}")
             settings = settings.model_copy(update={"kafka": broker.bootstrap})
-        # Started first, for it takes a while: it is up when the figures are there.
-        server = stack.enter_context(PrefectServer(settings.data / "prefect")) if live else None
-        _run(settings, simulator, total)
-        if server is not None:
-            _go_live(settings, server, seed)
+            stack.enter_context(running_demo.announced(settings.data, broker.bootstrap))
+        if live:
+            _live(settings, plan, stack)
+        else:
+            publish(simulator, settings, total=total, rate=None)
+            simulator.write_staffed_beds(_beds_file(settings))
+            _process(settings)
 
 
-def _run(settings: Settings, simulator: Simulator, total: int | None) -> None:
-    publish(simulator, settings, total=total, rate=None)
+def _is_live(once: bool | None, speed: float | None) -> bool:
+    if once and speed is not None:
+        raise UsageError("--speed has nothing to speed up", got="--once", next_move="leave one of them out")
+    return not once if once is not None else speed is not None or err.is_terminal
+
+
+def _beds_file(settings: Settings) -> Path:
     settings.staffed_beds_path.parent.mkdir(parents=True, exist_ok=True)
-    simulator.write_staffed_beds(settings.staffed_beds_path)
+    return settings.staffed_beds_path
+
+
+def _process(settings: Settings) -> None:
     stream_into_lake(settings, until_caught_up=True, demo=True)
     gold.build(settings)
     print_summary(settings.lake)
 
 
-def _go_live(settings: Settings, server: "PrefectServer", seed: int) -> None:
+def _live(settings: Settings, plan: LiveState, stack: ExitStack) -> None:
+    """The history, its figures, and then everything at work until Ctrl-C."""
+    from flows.server import PrefectServer
+
+    # Started first, for it takes a while: it is up when the figures are there.
+    server = stack.enter_context(PrefectServer(settings.data / "prefect"))
+    feed, state = LiveFeed(plan), settings.data / "feed.json"
+    stack.callback(state.unlink, missing_ok=True)
+    send_history(feed, plan, state, settings)
+    feed.write_staffed_beds(_beds_file(settings))
+    _process(settings)
+    _go_on(settings, server, plan, state)
+
+
+def _go_on(settings: Settings, server: "PrefectServer", plan: LiveState, state: Path) -> None:
     """Dashboards, feed, stream and flows at work, each a process of its own so as not to slow down the stream."""
     from flows.environment import DASHBOARD, DEMO, handed_on
 
@@ -91,11 +120,12 @@ def _go_live(settings: Settings, server: "PrefectServer", seed: int) -> None:
         err.print(f"dashboards at {dashboards.address}")
         server.wait()
         err.print(f"Prefect UI at {server.ui}: the flows, their schedules and runs")
-        told = handed_on(settings) | server.environment | {DEMO: "1", DASHBOARD: dashboards.address}
-        module = [sys.executable, "-m"]
-        flows = spawn([*module, "app", "flows", "serve"], os.environ | told, log=server.home / "flows.log")
-        feed = spawn([*module, "app.cli.live", settings.bootstrap, settings.topic, str(seed + 1), str(_LIVE_RATE)])
-        err.print(f"live: {_LIVE_RATE} events/s until Ctrl-C; 'wardlake sql' and 'wardlake status' work meanwhile")
+        ours = handed_on(settings)
+        told = ours | server.environment | {DEMO: "1", DASHBOARD: dashboards.address}
+        command = [sys.executable, "-m", "app"]
+        flows = spawn([*command, "flows", "serve"], os.environ | told, log=server.home / "flows.log")
+        feed = spawn([*command, "produce", "live", "--state", str(state)], os.environ | ours)
+        err.print(f"{described(plan)}; 'wardlake sql', 'status' and 'flow' work in a second terminal")
         try:
             stream_into_lake(settings, until_caught_up=False, demo=True)
         finally:
@@ -122,15 +152,22 @@ def print_summary(lake: Path) -> None:
     out.print(table_of(["rule broken", "messages"], query.named(lake, "rules").iter_rows()))
 
 
-def _make_room(lake: Path) -> None:
-    """Clear away the last demo's lake; refuse to touch any other."""
-    if not store.exists(lake):
-        return
-    if not store.is_demo(lake):
+def _make_room(settings: Settings) -> None:
+    """Clear away the last demo's lake; refuse to touch any other, and one that a demo is at work on."""
+    if broker := running_demo.broker_of(settings.data):
         raise UsageError(
-            f"the lake at {lake} was not made by a demo",
+            f"a demo is running in {settings.data}",
+            got=f"its broker at {broker}",
+            expected="no other demo with this folder",
+            next_move="end it with Ctrl-C, or set WARDLAKE_DATA to another folder for this one",
+        )
+    if not store.exists(settings.lake):
+        return
+    if not store.is_demo(settings.lake):
+        raise UsageError(
+            f"the lake at {settings.lake} was not made by a demo",
             got="a lake with data of its own",
             expected="no lake, or a demo's",
             next_move="set WARDLAKE_DATA to another folder for the demo",
         )
-    shutil.rmtree(lake)
+    shutil.rmtree(settings.lake)

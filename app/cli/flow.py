@@ -115,7 +115,7 @@ def serve(
 
     Until Ctrl-C or SIGTERM, which cancel what runs and pause the schedules.
     """
-    settings = configuration.load(data=data, lake=lake, kafka=kafka, export=export)
+    settings = configuration.load(find_demo=True, data=data, lake=lake, kafka=kafka, export=export)
     from flows import environment, server
 
     api = server.require()
@@ -130,7 +130,7 @@ def serve(
 def _run(name: str, as_json: bool, options: Mapping[str, bool], **flags: object) -> None:
     from flows.running import run_now
 
-    settings = configuration.load(**flags)
+    settings = configuration.load(find_demo=True, **flags)
     with _detail_shown() as detail:
         outcome = run_now(name, settings, _line, detail, **options)
     if as_json:

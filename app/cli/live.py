@@ -1,25 +1,97 @@
-"""The demo's live feed, a process of its own: ``python -m app.cli.live KAFKA TOPIC SEED RATE``.
+"""``wardlake produce live``: the simulated hospitals by the clock, without end."""
 
-What a secured broker asks for is in the environment or the settings file.
-"""
+import signal
+import time
+from pathlib import Path
+from typing import Annotated
 
-import sys
-from typing import Final
+import typer
 
+from app import heartbeat
 from app import settings as configuration
-from app.cli.produce import start_day
-from producer.publisher import Publisher
-from producer.simulator import Simulator, SimulatorSettings
+from app.cli.options import KafkaOption, SeedOption, TopicOption
+from app.cli.output import err, progress_bar
+from app.settings import Settings
+from lake.errors import BrokerError
+from producer.live import FASTEST, LiveFeed, LiveState
+from producer.publisher import Publisher, PublishResult
+from producer.simulator import EVENTS_PER_DAY
 
-_EVENTS: Final = 200_000
+SpeedOption = Annotated[
+    float | None, typer.Option("--speed", help=f"Times as fast as the clock, 1 to {FASTEST:.0f}.  [default: 1]")
+]
 
 
-def main(kafka: str, topic: str, seed: str, rate: str) -> None:
-    """Publish a simulated hospital's events at ``rate`` a second until stopped or out of events."""
-    settings = SimulatorSettings(seed=int(seed), events=_EVENTS, start=start_day(_EVENTS, None))
-    connection = configuration.load(kafka=kafka).connection
-    Publisher(connection, topic, rate=float(rate)).publish(Simulator(settings).blocks())
+def live(
+    events: Annotated[int | None, typer.Option("--events", min=1, help="Messages of the history, about.")] = None,
+    days: Annotated[int | None, typer.Option("--days", min=1, help="Days of the history.  [default: 30]")] = None,
+    speed: SpeedOption = None,
+    seed: SeedOption = 7,
+    state: Annotated[Path | None, typer.Option("--state", help="File to continue from after a restart.")] = None,
+    staffed_beds: Annotated[Path | None, typer.Option(help="File to write the staffed beds to (CSV).")] = None,
+    kafka: KafkaOption = None,
+    topic: TopicOption = None,
+) -> None:
+    """Send the simulated hospitals' history up to now, then go on by the clock until Ctrl-C.
+
+    With --state a restart continues the same hospitals where the last run ended; the file then decides over --events,
+    --days, --speed and --seed.
+    """
+    settings = configuration.load(kafka=kafka, topic=topic)
+    # An end by SIGTERM, too, comes between two blocks or notes how much of one was delivered.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if state is not None and state.exists():
+        plan = LiveState.read(state)
+    else:
+        plan = LiveState.create(seed=seed, events=events, days=days, speed=speed or 1.0, now=time.time())
+    feed = LiveFeed(plan)
+    if staffed_beds is not None:
+        feed.write_staffed_beds(staffed_beds)
+    err.print(described(plan))
+    send(feed, plan, state, settings)
 
 
-if __name__ == "__main__":
-    main(*sys.argv[1:5])
+def described(plan: LiveState) -> str:
+    """How a feed goes on, for a person."""
+    pace = "on the clock" if plan.clock.speed == 1 else f"{plan.clock.speed:g} times as fast as the clock"
+    hourly = EVENTS_PER_DAY / 24 * plan.clock.speed
+    return f"live: the hospitals go on {pace}, about {hourly:,.0f} events an hour, until Ctrl-C"
+
+
+def send(feed: LiveFeed, plan: LiveState, path: Path | None, settings: Settings) -> None:
+    """Publish what is due, for ever, and note in the file at ``path`` how far it got.
+
+    Raises ``BrokerError`` where messages are not taken, and ``KeyboardInterrupt`` at Ctrl-C, after a note.
+    """
+    beat = heartbeat.of(settings.heartbeat)
+    publisher = Publisher(settings.connection, settings.topic, on_progress=lambda _: beat())
+    for block in feed.blocks():
+        beat()
+        if not len(block):
+            continue
+        result = publisher.publish([block])
+        # In order: what was delivered of a block that Ctrl-C cut is its beginning.
+        plan = plan.after(feed.sent - (len(block) - result.delivered))
+        if path is not None:
+            plan.write(path)
+        _raise_unless_whole(result)
+
+
+def send_history(feed: LiveFeed, plan: LiveState, path: Path, settings: Settings) -> None:
+    """Publish what comes before the clock begins, with a progress bar, and note it in the file at ``path``."""
+    with progress_bar("publishing", None) as bar:
+        publisher = Publisher(
+            settings.connection,
+            settings.topic,
+            on_progress=lambda sent: bar.update(bar.task_ids[0], completed=sent),
+        )
+        _raise_unless_whole(publisher.publish(feed.history()))
+    plan.after(feed.sent).write(path)
+
+
+def _raise_unless_whole(result: PublishResult) -> None:
+    if result.interrupted:
+        raise KeyboardInterrupt
+    if result.failed:
+        reasons = ", ".join(f"{name} {count}" for name, count in sorted(result.failed.items()))
+        raise BrokerError("the broker refused messages of the live feed", got=reasons, next_move="see the broker's log")

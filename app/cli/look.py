@@ -44,7 +44,7 @@ def status(
     topic: TopicOption = None,
 ) -> None:
     """Tables, versions, sizes, lag and the last landed batch."""
-    settings = configuration.load(data=data, lake=lake, kafka=kafka, topic=topic)
+    settings = configuration.load(find_demo=True, data=data, lake=lake, kafka=kafka, topic=topic)
     opened = open_without_key(settings)
     tables = table_states(opened)
     lag = lag_by_partition(opened, settings.connection, settings.topic)

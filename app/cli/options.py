@@ -18,4 +18,5 @@ DedupKeyOption = Annotated[
     str | None,
     typer.Option("--dedup-key", help="Fields of the deduplication key.  [env: WARDLAKE_DEDUP_KEY]"),
 ]
+SeedOption = Annotated[int, typer.Option("--seed", help="Same seed and version, same hospital, byte by byte.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -8,7 +8,8 @@ import typer
 
 from app import heartbeat
 from app import settings as configuration
-from app.cli.options import KafkaOption, TopicOption
+from app.cli.live import live
+from app.cli.options import KafkaOption, SeedOption, TopicOption
 from app.cli.output import err, progress_bar
 from app.settings import Settings
 from lake.errors import UsageError
@@ -18,13 +19,13 @@ from producer.simulator import Simulator, SimulatorSettings
 from producer.sources import REASONS, FileSource
 
 app = typer.Typer(help="Send events to Kafka.", no_args_is_help=True)
+app.command("live")(live)
 
 _EVENTS_PER_DAY: Final = 667
 _LATEST_DAY: Final = datetime(2026, 11, 1, tzinfo=UTC)
 _USUAL_START: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 RateOption = Annotated[float | None, typer.Option("--rate", help="Messages per second; as fast as it goes if absent.")]
-SeedOption = Annotated[int, typer.Option("--seed", help="Same seed and version, same bytes.")]
 
 
 def start_day(events: int | None, days: int | None) -> datetime:

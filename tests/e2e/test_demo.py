@@ -139,12 +139,14 @@ def test_the_demo_is_true_and_the_same_each_time_and_leaves_nothing(tmp_path: Pa
 
 @pytest.mark.slow
 def test_the_live_demo_has_dashboards_prefect_and_its_flows_and_leaves_nothing(tmp_path: Path) -> None:
+    """At full speed it lives some weeks in the minutes that this takes."""
     place = Place(tmp_path)
-    with place.running("demo", "--live", "--events", "2000") as demo:
+    with place.running("demo", "--speed", "10000", "--events", "2000") as demo:
         demo.wait_for(lambda lines: any(line.startswith("live: ") for line in lines), "the live feed")
         [ui] = re.findall(r"Prefect UI at (http://127\.0\.0\.1:\d+)", "\n".join(demo.lines))
         [dashboards] = re.findall(r"dashboards at (http://127\.0\.0\.1:\d+)", "\n".join(demo.lines))
         assert httpx.get(f"{dashboards}/_stcore/health").text == "ok"
+        finds_the_demo(place)
         with httpx.Client(base_url=f"{ui}/api", timeout=30) as client:
             served = Served(client)
             until(lambda: len(served.deployments()) == 5, "the deployments")
@@ -155,8 +157,10 @@ def test_the_live_demo_has_dashboards_prefect_and_its_flows_and_leaves_nothing(t
         assert ("daily", "Completed") in runs.select("flow", "state").rows()
         assert f"- Dashboards: [{dashboards}]({dashboards})" in told
         assert daily["state"]["message"] == "Gold is up to date, checked and exported"
+        until(lambda: lived(place) >= 14, "a fortnight")
         assert demo.stop(signal.SIGINT) == 0
     assert left_in(place) == []
+    is_one_hospital(place)
     assert is_demo(tmp_path / "data" / "lake")
     assert sorted(path.name for path in (tmp_path / "data").iterdir()) == [
         *("export", "lake", "lake.key", "prefect", "staffed_beds.csv")
@@ -164,6 +168,34 @@ def test_the_live_demo_has_dashboards_prefect_and_its_flows_and_leaves_nothing(t
     for gone in (ui, dashboards):
         with pytest.raises(httpx.ConnectError):
             httpx.get(gone)
+
+
+def finds_the_demo(place: Place) -> None:
+    """What a second terminal runs reaches the demo's broker; another demo does not take its lake away."""
+    assert place.works("status", "--json").json["lag"] is not None
+    assert "Gold is up to date" in place.works("flow", "daily").out
+    refused = place.run("demo", "--once")
+    assert refused.code == 2
+    assert "a demo is running in" in refused.err
+
+
+def lived(place: Place) -> int:
+    """Days since the history ended that Silver holds."""
+    query = "SELECT count(DISTINCT event_date) AS days FROM silver.events"
+    [row] = place.works("sql", query, "--format", "json").json
+    return int(row["days"]) - 5  # the history: 2,000 messages are four days and a part of one
+
+
+def is_one_hospital(place: Place) -> None:
+    """No day of the history changed, no bed has two patients, and every check passes."""
+    assert place.works("flow", "quality", "--json").json["passed"] is True
+    assert place.works("verify", "--json").json["passed"] is True
+    query = "SELECT max(occupancy_rate) AS fullest FROM gold.occupancy"
+    [row] = place.works("sql", query, "--format", "json").json
+    assert 0.3 < row["fullest"] <= 1.15
+    query = "SELECT sum(admissions) AS n FROM gold.admissions GROUP BY day ORDER BY day"
+    daily = [row["n"] for row in place.works("sql", query, "--format", "json").json]
+    assert max(daily) < 2 * 145, "a day had twice the admissions of a usual one"
 
 
 def left_in(*places: Place) -> list[int]:
