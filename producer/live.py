@@ -97,11 +97,14 @@ class LiveState:
         """Put the state into a file, in one step."""
         path.parent.mkdir(parents=True, exist_ok=True)
         beginning = path.with_name(f"{path.name}.new")
-        with beginning.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(self)) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        beginning.replace(path)
+        try:
+            with beginning.open("w", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(self)) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            beginning.replace(path)
+        finally:
+            beginning.unlink(missing_ok=True)  # a signal may come in between
 
     def after(self, sent: int) -> Self:
         """The state once ``sent`` messages were delivered."""
