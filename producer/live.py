@@ -1,4 +1,4 @@
-"""The simulated hospital, live: a history that ends now, and then each message when the clock says so, for ever.
+"""The simulated hospital, live: a history that ends now, then each message at its time, without end.
 
     state = LiveState.create(Path("feed.json"), seed=7, days=30, speed=1.0, now=time.time())
     feed = LiveFeed(state)
@@ -64,14 +64,14 @@ class LiveState:
         """A new simulation with a history of ``days``, or of about ``events`` messages, or else of 30 days.
 
         At speed 1 the history ends ``now``. At a higher one it ends so much earlier that the feed can run for eight
-        hours before it has caught up with the clock; from then on it keeps to the clock. Raises ``UsageError`` for a
+        hours before it has caught up with real time, which it then keeps to. Raises ``UsageError`` for a
         speed outside 1 to 10,000.
         """
         if not 1 <= speed <= FASTEST:
             raise UsageError(
                 "the speed cannot be kept",
                 got=speed,
-                expected=f"1 (the clock) to {FASTEST:,.0f} times as fast",
+                expected=f"1 (real time) to {FASTEST:,.0f} times as fast",
                 next_move="correct --speed",
             )
         begin = now - (speed - 1) * _HEADROOM

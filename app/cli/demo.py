@@ -54,7 +54,7 @@ def demo(
 
     Starts the embedded broker (unless WARDLAKE_KAFKA names one) and makes the lake afresh: only a lake that a demo
     made is ever replaced. With --once the history begins on 2026-01-01 and has the same figures each time. Without it
-    the history ends now and the hospitals go on by the clock (--speed N: N times as fast), with the dashboards, the
+    the history ends now and the hospitals continue in real time (--speed N: N times as fast), with the dashboards, the
     scheduled flows and Prefect's UI, until Ctrl-C.
     """
     settings = configuration.load(data=data, lake=lake, kafka=kafka)

@@ -1,4 +1,4 @@
-"""``wardlake produce live``: the simulated hospitals by the clock, without end."""
+"""``wardlake produce live``: the simulated hospitals in real time, without end."""
 
 import signal
 import time
@@ -18,7 +18,7 @@ from producer.publisher import Publisher, PublishResult
 from producer.simulator import EVENTS_PER_DAY
 
 SpeedOption = Annotated[
-    float | None, typer.Option("--speed", help=f"Times as fast as the clock, 1 to {FASTEST:.0f}.  [default: 1]")
+    float | None, typer.Option("--speed", help=f"Times as fast as real time, 1 to {FASTEST:.0f}.  [default: 1]")
 ]
 
 
@@ -32,7 +32,7 @@ def live(
     kafka: KafkaOption = None,
     topic: TopicOption = None,
 ) -> None:
-    """Send the simulated hospitals' history up to now, then go on by the clock until Ctrl-C.
+    """Send the simulated hospitals' history up to now, then continue in real time until Ctrl-C.
 
     With --state a restart continues the same hospitals where the last run ended; the file then decides over --events,
     --days, --speed and --seed.
@@ -52,10 +52,10 @@ def live(
 
 
 def described(plan: LiveState) -> str:
-    """How a feed goes on, for a person."""
-    pace = "on the clock" if plan.clock.speed == 1 else f"{plan.clock.speed:g} times as fast as the clock"
+    """How a feed continues, for a person to read."""
+    pace = "in real time" if plan.clock.speed == 1 else f"{plan.clock.speed:g} times as fast as real time"
     hourly = EVENTS_PER_DAY / 24 * plan.clock.speed
-    return f"live: the hospitals go on {pace}, about {hourly:,.0f} events an hour, until Ctrl-C"
+    return f"live: about {hourly:,.0f} events an hour, {pace}, until Ctrl-C"
 
 
 def send(feed: LiveFeed, plan: LiveState, path: Path | None, settings: Settings) -> None:

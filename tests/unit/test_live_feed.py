@@ -112,7 +112,7 @@ def test_the_length_of_the_history(events: int | None, days: int | None, length:
 
 @pytest.mark.parametrize("speed", [0.5, 0, -1, 20_000, float("nan"), float("inf")])
 def test_a_speed_that_cannot_be_kept_is_refused(speed: float) -> None:
-    with pytest.raises(UsageError, match=r"the speed cannot be kept; got .*; expected 1 \(the clock\) to 10,000 times"):
+    with pytest.raises(UsageError, match=r"the speed cannot be kept; got .*; expected 1 \(real time\) to 10,000 times"):
         LiveState.create(seed=1, events=None, days=None, speed=speed, now=NOW)
 
 
