@@ -1,7 +1,7 @@
 """The ``wardlake`` command line.
 
 Data goes to stdout, progress and messages to stderr. Exit codes: 0 done, 1 a check found a breach, 2 wrong use or
-configuration (one line: what, got, expected, next move).
+configuration (one line: what, got, expected, next move), 130 interrupted by Ctrl-C.
 """
 
 import logging
