@@ -13,6 +13,9 @@ BIN := .venv/bin
 READY := .venv/ready
 SPARK := .spark/ready
 
+# Before pytest, so that no test installs anything: the machine's browser, else a download, which is tried once.
+FETCH_BROWSER := $(BIN)/python -m tests.browser
+
 CACHES := .pytest_cache .mypy_cache .ruff_cache .hypothesis
 COMPILE := pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
 	--custom-compile-command "make lock"
@@ -26,7 +29,7 @@ export UV_COMPILE_BYTECODE UV_SYSTEM_CERTS UV_PYTHON_DOWNLOADS
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all check bench bench-spark soak audit screenshots lock clean clean-data
+.PHONY: help demo test test-all browser check bench bench-spark soak audit screenshots lock clean clean-data
 
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -36,10 +39,15 @@ demo: $(READY) ## broker, simulated hospital, stream, Gold, Prefect and its UI, 
 	@$(BIN)/wardlake demo $(ARGS)
 
 test: $(READY) ## every test but the slow ones, on every core
+	@$(FETCH_BROWSER)
 	$(BIN)/pytest -n auto -m "not slow" $(ARGS)
 
 test-all: $(READY) ## every test, the slow ones too
+	@$(FETCH_BROWSER)
 	$(BIN)/pytest -n auto $(ARGS)
+
+browser: $(READY) ## the browser of the tests: found, or fetched again after a failure
+	@$(FETCH_BROWSER) --retry
 
 check: $(READY) ## format, lint, types, architecture, docs; reports all failures, not the first
 	@failed=""; \
@@ -67,7 +75,8 @@ soak: $(READY) ## everything at work and broken on purpose, for MINUTES=60; exit
 audit: $(READY) ## known holes in what the product runs on (asks PyPI)
 	$(BIN)/pip-audit --strict --require-hashes --disable-pip -r requirements-run.lock
 
-screenshots: $(READY) ## pictures of dashboards and Prefect's UI for the docs (needs /usr/bin/chromium)
+screenshots: $(READY) ## pictures of dashboards and Prefect's UI for the docs
+	@$(FETCH_BROWSER)
 	$(BIN)/python -m tests.e2e.screenshots
 
 lock: $(UV_READY) ## pin every dependency again (ARGS=--upgrade for newer versions)

@@ -16,7 +16,7 @@ from benchmarks.gold import STAGES
 from benchmarks.measure import in_a_process
 from benchmarks.result import Ratio, Result, console
 from lake.gold import published, shown
-from tests.prefects import chromium
+from tests.browser import chromium
 
 _TIMES = 5
 _PAGES = ("diagnoses", "kpis", "compliance")

@@ -28,8 +28,9 @@ from benchmarks.result import Cell, Chart, Ratio, Result, console
 from flows.server import answers
 from lake.gold.file import LINK
 from lake.tables import SILVER
+from tests.browser import chromium
 from tests.commands import Place, Running
-from tests.prefects import Served, chromium, until
+from tests.prefects import Served, until
 
 _ALL: Final = "whole stack"
 _AIM_MB: Final = 1_500

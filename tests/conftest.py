@@ -15,10 +15,11 @@ from hypothesis import settings as hypothesis_settings
 
 from app.broker import EmbeddedBroker
 from flows.priority import NICENESS, give_way
-from tests import topics
+from tests import browser, topics
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PARTITIONS: Final = 4
+_WITHOUT_BROWSER: Final = pytest.StashKey[int]()
 
 # A zone that nobody runs in, off by a fraction of an hour: code that reads the local clock fails here first.
 # Set at import, so that processes which tests start have it too.
@@ -45,6 +46,25 @@ def pytest_configure() -> None:
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     give_way(NICENESS - 1)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs a browser where there is none, before anything is started for it; in CI it fails."""
+    if item.get_closest_marker("browser") and not browser.find():
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(browser.MISSING)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Count the tests that had no browser."""
+    reports = [one for kind in ("skipped", "error") for one in terminalreporter.stats.get(kind, [])]
+    config.stash[_WITHOUT_BROWSER] = sum(browser.MISSING in one.longreprtext for one in reports)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Say on the last line of all that tests had no browser: a skip is easily overlooked."""
+    if tests := config.stash.get(_WITHOUT_BROWSER, 0):
+        print(f"browser tests: {tests} did not run; {browser.MISSING}")  # noqa: T201
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -1,23 +1,15 @@
-"""A real Prefect server with the flows served, and a real Chromium to look at its UI with."""
+"""A real Prefect server with the flows served."""
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import httpx
-from playwright.sync_api import Page, expect, sync_playwright
 
 from flows.server import PrefectServer
 from tests.commands import SECONDS, Place, Running
-
-PATIENCE: Final = 60_000
-"""Milliseconds for a page to show what it is to show: CI machines are busy."""
-
-CHROMIUM: Final = "/usr/bin/chromium"
-ARGUMENTS: Final = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1, EXCLUDE localhost"]
-"""No address but this machine's is found: what is shown asks for nothing outside."""
 
 
 def until(met: Callable[[], Any], what: str, seconds: float = SECONDS) -> Any:
@@ -91,17 +83,3 @@ def prefect(place: Place) -> Iterator[Prefect]:
             found = Prefect(client, server, serving)
             until(lambda: len(found.deployments()) == 5, "the deployments")
             yield found
-
-
-@contextmanager
-def chromium(width: int = 1280, height: int = 900) -> Iterator[Page]:
-    """A page of a browser that sees nothing but this machine."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        try:
-            page = browser.new_page(viewport={"width": width, "height": height}, color_scheme="light")
-            page.set_default_timeout(PATIENCE)
-            expect.set_options(timeout=PATIENCE)
-            yield page
-        finally:
-            browser.close()

@@ -1,7 +1,7 @@
 """The ``wardlake`` command line.
 
 Data goes to stdout, progress and messages to stderr. Exit codes: 0 done, 1 a check found a breach, 2 wrong use or
-configuration (one line: what, got, expected, next move).
+configuration (one line: what, got, expected, next move), 130 interrupted by Ctrl-C.
 """
 
 import logging
@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from importlib import import_module
-from typing import Any, Final, cast
+from typing import Annotated, Any, Final, cast
 
 import structlog
 import typer
@@ -57,8 +57,29 @@ class _WhenCalled(Mapping[str, Any]):
         return len(_COMMANDS)
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        print(f"wardlake {version('wardlake')}")  # noqa: T201
+        raise typer.Exit
+
+
+_top: Final = typer.Typer(add_completion=False)
+
+
+@_top.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """What may be said before a command."""
+
+
 app: Final = TyperGroup(
     name="wardlake",
+    params=typer.main.get_group(_top).params,
     help="A hospital's live event feed, as masked, query-ready Delta tables on one machine.",
     no_args_is_help=True,
     commands=cast("dict[str, Any]", _WhenCalled()),

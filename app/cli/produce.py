@@ -1,7 +1,11 @@
 """``wardlake produce``: events into Kafka, simulated or from files."""
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Final
 
 import typer
@@ -48,7 +52,10 @@ def simulate(
     kafka: KafkaOption = None,
     topic: TopicOption = None,
 ) -> None:
-    """Simulate three hospitals and send their events."""
+    """Simulate three hospitals and send their events.
+
+    Ctrl-C and SIGTERM end it early (exit codes 130 and 143): it says what was sent.
+    """
     settings = configuration.load(kafka=kafka, topic=topic)
     simulator = Simulator(
         SimulatorSettings(
@@ -62,12 +69,15 @@ def simulate(
             truth=truth is not None,
         )
     )
-    result = publish(simulator, settings, total=events, rate=rate)
+    with _stoppable() as signals:
+        result = publish(simulator, settings, total=events, rate=rate)
     if truth is not None and not result.interrupted:
         simulator.write_truth(truth)
     if staffed_beds is not None:
         simulator.write_staffed_beds(staffed_beds)
     _report(result)
+    if result.interrupted:
+        raise typer.Exit(128 + signals[-1])
 
 
 @app.command("file")
@@ -80,17 +90,43 @@ def file(
     kafka: KafkaOption = None,
     topic: TopicOption = None,
 ) -> None:
-    """Send the events of source files. A line that is no event is reported and sent on as it is."""
+    """Send the events of source files. A line that is no event is reported and sent on as it is.
+
+    Ctrl-C and SIGTERM end it early (exit codes 130 and 143): it says what was sent, and what was not.
+    """
     settings = configuration.load(kafka=kafka, topic=topic)
     sources = [FileSource(path, format) for path in paths]
-    for source in sources:
-        _report(publish(source, settings, total=None, rate=rate))
+    for number, source in enumerate(sources, 1):
+        with _stoppable() as signals:
+            result = publish(source, settings, total=None, rate=rate)
+        _report(result)
         for bad in source.first_bad:
             err.print(f"{source.path.name}:{bad.line}: {REASONS[bad.reason]}; sent on as it is", markup=False)
         if more := source.bad.total() - len(source.first_bad):
             err.print(f"{source.path.name}: and {more} more such lines")
         if source.blank_lines:
             err.print(f"{source.path.name}: {source.blank_lines} blank lines skipped")
+        if result.interrupted:
+            unsent = [f"the rest of {source.path.name}", *(later.path.name for later in sources[number:])]
+            err.print(f"not sent: {'; '.join(unsent)}", markup=False, soft_wrap=True)
+            raise typer.Exit(128 + signals[-1])
+
+
+@contextmanager
+def _stoppable() -> Iterator[list[int]]:
+    """SIGTERM ends what is published here as Ctrl-C does; gives the signals that came."""
+    signals: list[int] = []
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        signals.append(number)
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield signals
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def publish(source: Source, settings: Settings, *, total: int | None, rate: float | None) -> PublishResult:

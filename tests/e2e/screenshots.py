@@ -12,8 +12,9 @@ from dashboards.main import PAGES
 from lake.kafka import Kafka
 from producer.publisher import Publisher
 from producer.simulator import Simulator, SimulatorSettings
+from tests.browser import chromium
 from tests.commands import ROOT, Place
-from tests.prefects import chromium, prefect
+from tests.prefects import prefect
 
 IMAGES: Final = ROOT / "docs" / "images"
 EVENTS: Final = 20_000

@@ -17,7 +17,7 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from tests.prefects import chromium
+from tests.browser import chromium
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PLAIN: Final = os.environ.get("WARDLAKE_TEST_COMPOSE") == "plain"
@@ -40,6 +40,7 @@ def engine() -> bool:
 
 
 pytestmark = [
+    pytest.mark.browser,
     pytest.mark.slow,
     pytest.mark.skipif(not engine(), reason="no Docker engine with compose answers: compose.yaml was not run here"),
 ]

@@ -13,9 +13,10 @@ from app.cli.dashboard import of
 from app.settings import load
 from dashboards.main import PAGES
 from lake import query
-from tests.prefects import chromium
+from tests.browser import chromium
 
 pytest_plugins = ("tests.board_fixtures",)
+pytestmark = pytest.mark.browser
 
 # The first page is at the root.
 ADDRESSES: Final = {page.name: "" if page is PAGES[0] else page.name for page in PAGES}

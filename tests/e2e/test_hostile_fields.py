@@ -15,9 +15,9 @@ from app.settings import load
 from lake import export
 from lake.gold import published, shown
 from tests.boards import build, few_visits
+from tests.browser import chromium
 from tests.e2e.test_dashboards import ADDRESSES, Watched
 from tests.lakes import make_lake
-from tests.prefects import chromium
 
 pytestmark = pytest.mark.slow
 
@@ -52,6 +52,7 @@ def served(lake: Path) -> Iterator[tuple[Page, str]]:
         yield page, server.address
 
 
+@pytest.mark.browser
 @pytest.mark.parametrize("name", ADDRESSES)
 def test_a_page_shows_it_as_text_and_fetches_nothing(served: tuple[Page, str], name: str) -> None:
     page, address = served

@@ -5,14 +5,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from flows.serving import PLANS
 from lake.gold.published import last
+from tests.browser import chromium
 from tests.commands import Place
 from tests.integration.test_flows_daily import STEPS, send
 from tests.lakes import KEY_TEXT, event, simulated
-from tests.prefects import Prefect, chromium, prefect, until
+from tests.prefects import Prefect, prefect, until
 
 EVENTS: Final = 1_000
 ZONE: Final = "Europe/Madrid"
@@ -25,6 +27,7 @@ CANARY: Final = {
 }
 
 
+@pytest.mark.browser
 def test_prefect_from_the_first_look_to_the_last(tmp_path: Path, broker: str, topic: str) -> None:
     """One server for all of it: starting one takes longer than the rest."""
     settings = {"WARDLAKE_KAFKA": broker, "WARDLAKE_TOPIC": topic, "WARDLAKE_GROUP": topic, "WARDLAKE_KEY": KEY_TEXT}

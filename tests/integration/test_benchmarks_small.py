@@ -125,6 +125,7 @@ def test_history_made_in_bulk_is_of_other_patients_and_visits(tmp_path: Path) ->
         assert grown[key].n_unique() == 4 * silver[key].n_unique()
 
 
+@pytest.mark.browser
 @pytest.mark.slow
 def test_footprint() -> None:
     result = footprint.run(5)

@@ -14,9 +14,9 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from dashboards.main import PAGES
 from lake.gold.published import last
+from tests.browser import chromium
 from tests.commands import Place
 from tests.integration.test_together import together
-from tests.prefects import chromium
 
 # Read before any test: the environment that tests see has no WARDLAKE_ variable.
 SECONDS: Final = 60 * float(os.environ.get("WARDLAKE_TOGETHER_MINUTES", "5"))
@@ -27,6 +27,7 @@ ADDRESSES: Final = ["", *(page.name for page in PAGES[1:])]
 BUILD: Final = re.compile(r"Gold build (\d+)")
 
 
+@pytest.mark.browser
 @pytest.mark.slow
 def test_sessions_reload_while_gold_is_swapped(tmp_path: Path, broker: str, topic: str) -> None:
     place = Place(tmp_path, {"WARDLAKE_KAFKA": broker, "WARDLAKE_TOPIC": topic, "WARDLAKE_GROUP": topic})

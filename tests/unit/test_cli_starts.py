@@ -2,8 +2,12 @@
 
 import subprocess
 import sys
+import tomllib
 
 import pytest
+
+from tests.commands import ROOT
+from tests.lakes import wardlake
 
 MODULES = "import sys, app.cli; app.cli.app.commands[sys.argv[1]]; print(*sys.modules)"
 LIGHT = {"quixstreams", "faker", "duckdb", "deltalake", "dataframely", "prefect", "sqlalchemy", "streamlit"}
@@ -37,3 +41,16 @@ def test_what_the_contracts_keep_out_can_be_had_after_them() -> None:
         check=True,
     )
     assert ran.stdout.strip() == "sqlalchemy"
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--version", "sql"]])
+def test_the_version_is_that_of_the_package(arguments: list[str]) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    ran = wardlake(*arguments)
+    assert (ran.code, ran.out, ran.err) == (0, f"wardlake {project['version']}\n", "")
+
+
+def test_the_help_names_the_version() -> None:
+    ran = wardlake("--help")
+    assert ran.code == 0
+    assert "--version" in ran.out

@@ -128,10 +128,14 @@ def test_the_makefile_and_its_lock_pin_the_same_uv() -> None:
 
 
 def run_ci(folder: Path, failing: str) -> tuple[int, list[str]]:
-    """Run .ci/run, its input closed, with a ``make`` that notes its target and fails for ``failing``."""
-    stand_in, log = folder / "make", folder / "log"
-    stand_in.write_text(f'#!/bin/sh\necho "$@" >> {shlex.quote(str(log))}\n[ "$1" != "{failing}" ]\n')
-    stand_in.chmod(0o755)
+    """Run .ci/run, its input closed, with a ``make`` that notes its target and CI, and fails for ``failing``.
+
+    Nothing is installed: an ``apt-get`` would be noted too.
+    """
+    log = folder / "log"
+    for name, noted in {"make": '"$@" CI=$CI', "apt-get": 'apt-get "$@"'}.items():
+        (folder / name).write_text(f'#!/bin/sh\necho {noted} >> {shlex.quote(str(log))}\n[ "$1" != "{failing}" ]\n')
+        (folder / name).chmod(0o755)
     environment = os.environ | {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
     command = ["/bin/sh", "-c", 'exec "$0" <&-', str(ROOT / ".ci" / "run")]
     run = subprocess.run(command, env=environment, cwd=folder, capture_output=True, check=False, timeout=30)
@@ -140,7 +144,8 @@ def run_ci(folder: Path, failing: str) -> tuple[int, list[str]]:
 
 @pytest.mark.parametrize(("failing", "status"), [("nothing", 0), ("check", 1), ("test", 1)])
 def test_ci_runs_checks_and_tests_and_fails_with_either(tmp_path: Path, failing: str, status: int) -> None:
-    assert run_ci(tmp_path, failing) == (status, ["check", "test"])
+    assert run_ci(tmp_path, failing) == (status, ["check CI=true", "test CI=true"])
+    assert "apt-get" not in (ROOT / ".ci" / "run").read_text()
 
 
 @pytest.mark.parametrize("command", ["make demo", "make test"])
