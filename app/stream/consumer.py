@@ -230,6 +230,10 @@ class MicroBatchConsumer(InternalConsumer):
             behind += max(high - (tp.offset if tp.offset >= 0 else low), 0)
         return behind if self._assigned else None
 
+    def under_way(self) -> frozenset[int]:
+        """The partitions of what it has handed on last and that need not have landed."""
+        return frozenset(self._handed_on)
+
     def assigned(self) -> frozenset[int]:
         """The partitions that it is assigned and reads from where the lake says."""
         return frozenset(self._assigned)

@@ -52,6 +52,7 @@ class Goal:
         self._left = {p: landed[p] + 1 for p, end in self._ends.items() if landed[p] + 1 < end}
         self._lock = threading.Lock()
         self._mine: frozenset[int] = frozenset()
+        self._missed = False
         self._moved = self._probed = self._looked = monotonic()
         self._told = monotonic() - _TELL_SECONDS
         if self._left:
@@ -63,20 +64,24 @@ class Goal:
             if batch.topic_id == self.topic_id:
                 self._advance(batch.partition, batch.last_offset + 1)
 
-    def reached(self, mine: Collection[int] = ()) -> bool:
-        """Whether nothing is left. ``mine``: the partitions that this run is assigned.
+    def reached(self, mine: Collection[int] = (), under_way: Collection[int] = ()) -> bool:
+        """Whether nothing is left.
 
-        Looks at the lake at most once a second. Logs now and then what it waits for.
+        ``mine``: the partitions that this run is assigned; ``under_way``: those that it lands now. Looks at the lake at
+        most once a second. Logs now and then what it waits for.
         """
         self._mine = frozenset(mine)
+        if not self._left.keys().isdisjoint(under_way):
+            self._moved = monotonic()
         if self._left and monotonic() - self._looked >= _LOOK_SECONDS:
             self._look()
             self._looked = monotonic()
         return not self._left
 
     def missed(self) -> bool:
-        """Whether nothing of what is left has landed for as long as the goal has patience."""
-        return bool(self._left) and monotonic() - self._moved >= self._patience
+        """Whether nothing of what is left has landed for as long as the goal has patience. Once missed, it stays so."""
+        self._missed |= bool(self._left) and monotonic() - self._moved >= self._patience
+        return self._missed
 
     def error(self) -> NotCaughtUpError:
         """What to raise when it was missed."""

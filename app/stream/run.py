@@ -66,7 +66,9 @@ class StreamApplication(Application):
         self._goal = goal
 
     def _end_if_caught_up(self) -> None:
-        if self._goal is not None and (self._goal.reached(self.consumer.assigned()) or self._goal.missed()):
+        if self._goal is None:
+            return
+        if self._goal.reached(self.consumer.assigned(), self.consumer.under_way()) or self._goal.missed():
             self.stop()
 
     @property
