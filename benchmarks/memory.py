@@ -1,6 +1,8 @@
 """Peak memory of the stream over a hospital group's events, by each tenth of them: it must not grow with history."""
 
 import json
+import os
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -101,8 +103,10 @@ def main(bootstrap: str, events: str, steps: str, out: str) -> None:
         if taken >= (len(done) + 1) * int(events):
             done.append(landings.figures() | {"peak_mb": peak.take()})
             landings = Landings([], [], [])
+            if len(done) == int(steps):
+                os.kill(os.getpid(), signal.SIGTERM)
 
-    stream(bootstrap, note, lambda: len(done) == int(steps))
+    stream(bootstrap, note)
     peak.end()
     found = {f"{name}_{step}": value for step, figures in enumerate(done) for name, value in figures.items()}
     Path(out).write_text(json.dumps(found))

@@ -12,8 +12,8 @@ from lake import policy, store
 from lake.sealing import LakeKey
 
 
-def stream(bootstrap: str, on_landed: Callable[[int], None], enough: Callable[[], bool] = lambda: False) -> int:
-    """Stream into a lake of its own until caught up or ``enough``, telling of the messages of each batch.
+def stream(bootstrap: str, on_landed: Callable[[int], None]) -> int:
+    """Stream into a lake of its own until caught up or SIGTERM, telling of the messages of each batch.
 
     Returns the bytes that the lake takes.
     """
@@ -25,7 +25,6 @@ def stream(bootstrap: str, on_landed: Callable[[int], None], enough: Callable[[]
             lake,
             policy.load("display"),
             until_caught_up=True,
-            enough=enough,
             on_landed=lambda landed, _: on_landed(sum(batch.messages for batch in landed)),
         )
         return size(settings.lake)

@@ -12,7 +12,7 @@ from app import export, gold, maintain, quality
 from app.maintain import Maintained
 from app.settings import Settings
 from flows.sync import Synced, sync
-from lake.errors import BrokerError, TopicRecreatedError, WardlakeError
+from lake.errors import BrokerError, NotCaughtUpError, TopicRecreatedError, WardlakeError
 from lake.export import Exported
 from lake.gold.build import Built
 from lake.quality.run import Report, Result, Stages
@@ -66,8 +66,13 @@ def _maintained(done: list[Maintained]) -> str:
 
 
 def syncing(*, demo: bool = False) -> Step[Synced]:
-    """The stream, until it has caught up. A broker that is away may come back."""
-    return Step("sync the stream", partial(sync, demo=demo), _synced, retry_on=(BrokerError, TopicRecreatedError))
+    """The stream, until it has caught up. A broker that is away may come back, another stream may land its share."""
+    return Step(
+        "sync the stream",
+        partial(sync, demo=demo),
+        _synced,
+        retry_on=(BrokerError, NotCaughtUpError, TopicRecreatedError),
+    )
 
 
 def building(*, full: bool = False) -> Step[Built]:

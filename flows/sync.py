@@ -5,13 +5,10 @@ from dataclasses import dataclass
 
 from app.opening import open_or_create, open_with_key
 from app.settings import Settings
-from app.status import lag_by_partition
 from app.stream.landing import Landed
 from app.stream.run import run_stream
 from lake import policy as policies
 from lake.kafka import reach
-from lake.store import open_lake
-from lake.tables import SILVER
 
 
 @dataclass
@@ -36,36 +33,18 @@ def sync(settings: Settings, progress: Callable[[str], None], *, demo: bool = Fa
     """Run the stream until all that the topic held when it began has landed, by whichever stream.
 
     The lake is made where there is none, unless no broker answers. ``demo``: these are a demo's messages, so a demo
-    may go on replacing its lake. Raises ``KeyboardInterrupt`` where Ctrl-C or SIGTERM ended the stream before; what
-    had landed has landed.
+    may go on replacing its lake. Raises ``NotCaughtUpError`` where it did not land in time, and
+    ``KeyboardInterrupt`` where Ctrl-C or SIGTERM ended the stream before; what had landed has landed.
     """
     policy = policies.load(settings.policy)
     reach(settings.connection)  # before a lake and a key are made, or a demo's lake is taken over, for nothing
     lake = open_with_key(settings) if demo else open_or_create(settings)
-    synced, goal = Synced(), _Goal(settings)
+    synced = Synced()
 
     def count(landed: list[Landed], lag: int | None) -> None:
         synced.add(landed)
-        goal.topic_id = landed[0].topic_id if landed else goal.topic_id
         progress(f"{synced.messages:,} messages landed, {'?' if lag is None else f'{lag:,}'} to go")
 
-    if not run_stream(settings, lake, policy, until_caught_up=True, enough=goal.reached, on_landed=count):
+    if not run_stream(settings, lake, policy, until_caught_up=True, on_landed=count):
         raise KeyboardInterrupt
     return synced
-
-
-class _Goal:
-    """All that the topic held when the goal was set, landed by whichever stream."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._lake = open_lake(settings.lake)  # with handles of its own: the stream's are used by its threads
-        lag = lag_by_partition(self._lake, settings.connection, settings.topic)
-        self._ends = {row["partition"]: row["end"] for row in lag or []}
-        self.topic_id: str | None = None
-
-    def reached(self) -> bool:
-        """Whether it has landed; asked before a landing has told the topic's id, no."""
-        if self.topic_id is None:
-            return False
-        self._lake.store(SILVER).refresh()
-        return all(self._lake.landed(self.topic_id, partition) >= end - 1 for partition, end in self._ends.items())

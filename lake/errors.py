@@ -48,6 +48,12 @@ class StreamPositionError(WardlakeError):
     """The lake's position and the topic's offsets contradict each other."""
 
 
+class NotCaughtUpError(WardlakeError):
+    """What the topic held has not landed in full, and no more of it did for a while."""
+
+    exit_code = 1
+
+
 class StepError(WardlakeError):
     """A step failed in a way that nobody foresaw. Names the step, the place and the kind of error, never its text.
 

@@ -24,17 +24,28 @@ from app.cli.options import (
 from app.cli.output import err
 from app.opening import open_or_create
 from app.settings import Settings
+from app.stream.goal import PATIENCE_SECONDS
 from app.stream.landing import Landed
 from app.stream.run import run_stream
 from lake import policy as policies
-from lake.errors import TopicRecreatedError
+from lake.errors import TopicRecreatedError, UsageError
 from lake.kafka import reach
 
 log = structlog.get_logger("wardlake.stream")
 
 
 def stream(
-    until_caught_up: Annotated[bool, typer.Option("--until-caught-up", help="Exit once the lag is 0.")] = False,
+    until_caught_up: Annotated[
+        bool, typer.Option("--until-caught-up", help="Exit once all that the topic held at the start has landed.")
+    ] = False,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            min=1,
+            metavar="SECONDS",
+            help="With --until-caught-up: exit 1 when nothing of what is left landed for so long.  [default: 300]",
+        ),
+    ] = None,
     data: DataOption = None,
     lake: LakeOption = None,
     kafka: KafkaOption = None,
@@ -50,6 +61,9 @@ def stream(
 
     Runs until Ctrl-C or SIGTERM, which finish the batch in hand and exit 0. Logs a line of JSON per landed batch.
     Starts itself again where the topic was deleted and made again.
+
+    With --until-caught-up it exits 0 once the lake holds all that any partition of the topic held at the start,
+    whichever stream landed it; 1 after --timeout; 130 after Ctrl-C or SIGTERM.
     """
     settings = configuration.load(
         data=data,
@@ -63,8 +77,15 @@ def stream(
         batch_messages=batch_messages,
         batch_seconds=batch_seconds,
     )
+    if timeout is not None and not until_caught_up:
+        raise UsageError(
+            "--timeout is for --until-caught-up",
+            got="--timeout alone",
+            expected="both, or neither",
+            next_move="add --until-caught-up, or leave out --timeout",
+        )
     try:
-        stream_into_lake(settings, until_caught_up=until_caught_up)
+        stream_into_lake(settings, until_caught_up=until_caught_up, patience=timeout or PATIENCE_SECONDS)
     except TopicRecreatedError as error:
         log.warning("starting again", why=error.what)
         start_again()
@@ -77,16 +98,24 @@ def start_again() -> NoReturn:
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
 
 
-def stream_into_lake(settings: Settings, *, until_caught_up: bool, demo: bool = False) -> "Tally":
-    """Run the stream as the command does; returns what it landed."""
+def stream_into_lake(
+    settings: Settings, *, until_caught_up: bool, patience: float = PATIENCE_SECONDS, demo: bool = False
+) -> None:
+    """Run the stream as the command does.
+
+    Raises ``KeyboardInterrupt`` where Ctrl-C or SIGTERM ended it before it had caught up, as it was asked to.
+    """
     policy = policies.load(settings.policy)
     if not settings.lake.exists():
         reach(settings.connection)  # before a lake and a key are made for nothing
     lake = open_or_create(settings, demo=demo)
     tally = Tally()
     with tally.shown():
-        run_stream(settings, lake, policy, until_caught_up=until_caught_up, on_landed=tally.add)
-    return tally
+        caught_up = run_stream(
+            settings, lake, policy, until_caught_up=until_caught_up, patience=patience, on_landed=tally.add
+        )
+    if until_caught_up and not caught_up:
+        raise KeyboardInterrupt
 
 
 class Tally:

@@ -93,7 +93,6 @@ class MicroBatchConsumer(InternalConsumer):
         self._handed_on: dict[int, int] = {}
         self._landed: dict[int, int] = {}
         self._assigned: set[int] = set()
-        self._ended: dict[int, int] = {}
         self._mean_bytes = 1024
         self._restart_needed = False
         self._failure: WardlakeError | None = None
@@ -231,16 +230,13 @@ class MicroBatchConsumer(InternalConsumer):
             behind += max(high - (tp.offset if tp.offset >= 0 else low), 0)
         return behind if self._assigned else None
 
-    def caught_up(self) -> bool:
-        """Whether the broker said of every assigned partition that there is no more, and nothing is held."""
-        waiting = self._restart_needed or self._messages
-        if waiting or not self._assigned:
-            return False
-        at = {tp.partition: tp.offset for tp in self.position(self.assignment())}
-        # A partition that never had a message has an end and no position yet.
-        return at.keys() >= self._assigned and all(
-            p in self._ended and (at[p] < 0 or at[p] >= self._ended[p]) for p in self._assigned
-        )
+    def under_way(self) -> frozenset[int]:
+        """The partitions of what it has handed on last and that need not have landed."""
+        return frozenset(self._handed_on)
+
+    def assigned(self) -> frozenset[int]:
+        """The partitions that it is assigned and reads from where the lake says."""
+        return frozenset(self._assigned)
 
     # Inside
 
@@ -270,7 +266,6 @@ class MicroBatchConsumer(InternalConsumer):
         self._handed_on.clear()
         self._landed.clear()
         self._messages.clear()
-        self._ended.clear()
 
     def _tell_of_waiting(self) -> None:
         """Say once that no partition came, after half a minute without one: silence would look like a quiet ward."""
@@ -337,8 +332,6 @@ class MicroBatchConsumer(InternalConsumer):
         for message in messages:
             if (error := message.error()) is None:
                 good.append(message)
-            elif error.code() == KafkaError._PARTITION_EOF:
-                self._ended[message.partition()] = message.offset()
             elif error.code() not in _PASSING:
                 raise BrokerError(
                     "the broker refused to go on", got=error.name(), next_move="check the broker, then start again"

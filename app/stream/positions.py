@@ -43,7 +43,7 @@ class Positions:
         landed = self._landing.expect(self.topic_id, number)
         low, high = self._watermarks(consumer, partition)
         if landed + 1 > high and landed + 1 > (end := self._true_end(number, landed, high)):
-            raise _ahead(self._topic, number, landed, end)
+            raise ahead_of_broker(self._topic, number, landed, end)
         if landed >= 0 and landed + 1 < low:
             logger.warning(
                 "partition %d: %d messages expired at the broker before they were read (offsets %d to %d)",
@@ -63,7 +63,7 @@ class Positions:
         return True
 
     def _hold_to_topic(self) -> None:
-        found = self._read_topic_id()
+        found, _ = describe_topic(self._admin, self._topic)
         if self.topic_id not in ("", found):
             raise TopicRecreatedError(
                 f"the topic {self._topic} was deleted and made again",
@@ -72,18 +72,6 @@ class Positions:
                 next_move="nothing that landed is lost; start the stream again",
             )
         self.topic_id = found
-
-    def _read_topic_id(self) -> str:
-        try:
-            future = self._admin.describe_topics(TopicCollection([self._topic]), request_timeout=_SECONDS)[self._topic]
-            return str(future.result(_SECONDS + 1).topic_id)
-        except (KafkaException, TimeoutError) as error:
-            raise BrokerError(
-                f"the topic {self._topic} cannot be described",
-                got=error.args[0].name() if error.args and isinstance(error.args[0], KafkaError) else "no answer",
-                expected="its id from the broker",
-                next_move="check the broker and the topic",
-            ) from None
 
     def _true_end(self, partition: int, landed: int, said: int) -> int:
         return end_offsets(self._kafka, self._topic, {partition: landed}).get(partition, said)
@@ -101,7 +89,23 @@ class Positions:
         return int(low), int(high)
 
 
-def _ahead(topic: str, partition: int, landed: int, high: int) -> StreamPositionError:
+def describe_topic(admin: AdminClient, topic: str) -> tuple[str, list[int]]:
+    """A topic's id and its partitions. Raises ``BrokerError`` where the broker does not give them."""
+    try:
+        future = admin.describe_topics(TopicCollection([topic]), request_timeout=_SECONDS)[topic]
+        described = future.result(_SECONDS + 1)
+    except (KafkaException, TimeoutError) as error:
+        raise BrokerError(
+            f"the topic {topic} cannot be described",
+            got=error.args[0].name() if error.args and isinstance(error.args[0], KafkaError) else "no answer",
+            expected="its id from the broker",
+            next_move="check the broker and the topic",
+        ) from None
+    return str(described.topic_id), [partition.id for partition in described.partitions]
+
+
+def ahead_of_broker(topic: str, partition: int, landed: int, high: int) -> StreamPositionError:
+    """What to raise where the lake has landed more of a partition than the broker has."""
     return StreamPositionError(
         f"the lake is ahead of partition {partition} of topic {topic}",
         got=f"last landed offset {landed}, but the broker ends at {high}",

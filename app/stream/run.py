@@ -16,6 +16,7 @@ from quixstreams.models import TopicConfig
 from app import heartbeat
 from app.settings import Settings
 from app.stream.consumer import BatchLimits, MicroBatchConsumer
+from app.stream.goal import PATIENCE_SECONDS, Goal
 from app.stream.landing import Landed, Landing, PositionMoved
 from app.stream.positions import Positions
 from app.stream.sink import LandingSink
@@ -31,8 +32,6 @@ _CONSUMER_CONFIG = {
     # One batch ahead, not the default 64 MiB per partition: memory stays bounded.
     "queued.max.messages.kbytes": 16 * 1024,
     "fetch.queue.backoff.ms": 5,
-    # Told when a partition has no more for now: what --until-caught-up goes by.
-    "enable.partition.eof": True,
     "log_level": 3,
 }
 PARTITIONS = 4
@@ -49,10 +48,8 @@ class StreamApplication(Application):
         **kwargs: Any,
     ) -> None:
         self._make_consumer = make_consumer
-        self._on_idle: Callable[[], None] = lambda: None
-        self._enough: Callable[[], bool] = lambda: False
+        self._goal: Goal | None = None
         self._beat = beat
-        self.caught_up = False
         self._stopped = False
         super().__init__(*args, **kwargs)
 
@@ -64,13 +61,14 @@ class StreamApplication(Application):
         self._stopped = True
         super().stop(fail)
 
-    def end_when_caught_up(self, enough: Callable[[], bool]) -> None:
-        """End the run when nothing is left to read, or after the micro-batch that is ``enough``."""
-        self._on_idle, self._enough = lambda: self._end_if(self.consumer.caught_up), enough
+    def end_when_caught_up(self, goal: Goal) -> None:
+        """End the run when the goal is reached, or missed."""
+        self._goal = goal
 
-    def _end_if(self, caught_up: Callable[[], bool]) -> None:
-        if caught_up():
-            self.caught_up = True
+    def _end_if_caught_up(self) -> None:
+        if self._goal is None:
+            return
+        if self._goal.reached(self.consumer.assigned(), self.consumer.under_way()) or self._goal.missed():
             self.stop()
 
     @property
@@ -98,7 +96,7 @@ class StreamApplication(Application):
         for partition, offset in self.consumer.take_landed().items():
             self._processing_context.store_offset(self.consumer.topic, partition, offset)
         if self._run_tracker._message_consumed:
-            self._end_if(self._enough)
+            self._end_if_caught_up()
         else:
             self._settle()
 
@@ -108,7 +106,7 @@ class StreamApplication(Application):
         except PositionMoved:
             self.consumer.trigger_backpressure({}, 0)
         else:
-            self._on_idle()
+            self._end_if_caught_up()
 
 
 def run_stream(
@@ -117,18 +115,19 @@ def run_stream(
     policy: Policy,
     *,
     until_caught_up: bool = False,
-    enough: Callable[[], bool] = lambda: False,
+    patience: float = PATIENCE_SECONDS,
     on_landed: Callable[[list[Landed], int | None], None] = lambda landed, lag: None,  # noqa: ARG005
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> bool:
     """Run the stream until SIGTERM or Ctrl-C, or until it has caught up; returns whether it was the latter.
 
-    Caught up is when its lag is 0 or, asked after each micro-batch, when ``enough`` says so: a feed that never rests
-    leaves no moment without a lag. ``on_landed`` is told of each landed batch and of the lag after it.
+    Caught up is when all that the topic held as the run began has landed, by whichever stream (``Goal``).
+    ``on_landed`` is told of each landed batch and of the lag after it.
 
-    Raises ``BrokerError`` when no broker answers, ``StreamPositionError`` when the lake is ahead of it, and
-    ``TopicRecreatedError`` when the topic was made again meanwhile: the next run lands the new one, best in a new
-    process (what is left of the old client stays until this one ends).
+    Raises ``NotCaughtUpError`` when for ``patience`` seconds nothing landed of what is left, ``BrokerError`` when no
+    broker answers, ``StreamPositionError`` when the lake is ahead of it, and ``TopicRecreatedError`` when the topic was
+    made again meanwhile: the next run lands the new one, best in a new process (what is left of the old client stays
+    until this one ends).
     """
     kafka = settings.connection
     reach(kafka)
@@ -137,7 +136,14 @@ def run_stream(
     positions = Positions(landing, admin, kafka, settings.topic)
     limits = BatchLimits(settings.batch_messages, settings.batch_seconds)
 
-    sink = LandingSink(landing, on_landed)
+    goal: Goal | None = None
+
+    def note(landed: list[Landed], lag: int | None) -> None:
+        if goal is not None:
+            goal.note(landed)
+        on_landed(landed, lag)
+
+    sink = LandingSink(landing, note)
 
     def make_consumer(**config: Any) -> MicroBatchConsumer:
         return MicroBatchConsumer(
@@ -166,12 +172,19 @@ def run_stream(
     )
     topic = app.topic(settings.topic, config=TopicConfig(num_partitions=PARTITIONS, replication_factor=1))
     app.dataframe(topic).apply(decide(policy, lake.key)).sink(sink)
-    if until_caught_up:
-        app.end_when_caught_up(enough)
-    with state, closing(sink), _own_signals(), _what_is_there_set_apart():
-        app.run()
+    with state, closing(sink):
+        if until_caught_up:
+            goal = Goal(settings, patience)
+            if goal.reached():  # without a member that joins the group for nothing: the others would wait for it
+                return True
+            positions.topic_id = goal.topic_id
+            app.end_when_caught_up(goal)
+        with _own_signals(), _what_is_there_set_apart():
+            app.run()
     app.consumer.raise_failure()
-    return app.caught_up
+    if goal is not None and not goal.reached() and goal.missed():
+        raise goal.error()
+    return goal is not None and goal.reached()
 
 
 @contextmanager

@@ -117,7 +117,7 @@ def test_the_newcomer_is_killed_while_partitions_come_to_it(house: House) -> Non
     publish(house.broker, house.topic, 1500, seed=24, keyed=True)
     with house.stream(until_caught_up=False, group=house.topic) as first:
         first.hear("landed")
-        with house.stream(group=house.topic, die=("assign", "before", 1)) as second:
+        with house.stream(until_caught_up=False, group=house.topic, die=("assign", "before", 1)) as second:
             second.is_killed()
         first.hear("assigned 4")
         first.stop()

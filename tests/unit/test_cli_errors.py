@@ -92,6 +92,15 @@ def test_no_broker(tmp_path: Path) -> None:
         assert left == ["events.ndjson"] or name == "stream"
 
 
+def test_a_timeout_without_what_it_is_for(tmp_path: Path) -> None:
+    text = line(wardlake("stream", "--timeout", "5", "--kafka", NOWHERE))
+    assert text == (
+        "--timeout is for --until-caught-up; got --timeout alone; expected both, or neither; "
+        "add --until-caught-up, or leave out --timeout"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_no_broker_leaves_no_lake_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lake.kafka.CONNECT_SECONDS", 0.5)
     line(wardlake("stream", "--kafka", NOWHERE))
