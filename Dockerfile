@@ -24,7 +24,7 @@ RUN uv build --quiet --wheel --no-build-isolation --python /usr/local/bin/python
 FROM python:${PYTHON_VERSION}-slim-bookworm
 # A user without a name anywhere else; the folders are what named volumes take their owner from.
 RUN groupadd --gid 10001 wardlake && useradd --uid 10001 --gid 10001 --no-create-home --no-log-init --home-dir /tmp wardlake \
-    && install -d -o wardlake -g wardlake -m 0700 /data /feed /prefect /run/wardlake
+    && install -d -o wardlake -g wardlake -m 0700 /data /feed /prefect /prefect/owner /prefect/reader /run/prefect /run/wardlake
 COPY --from=build /opt/wardlake /opt/wardlake
 ENV PATH=/opt/wardlake/bin:$PATH HOME=/tmp PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
     DO_NOT_TRACK=1 PREFECT_SERVER_ANALYTICS_ENABLED=false \

@@ -30,12 +30,17 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 def spawn(
-    command: Sequence[str], environment: Mapping[str, str] | None = None, *, log: Path | None = None
+    command: Sequence[str],
+    environment: Mapping[str, str] | None = None,
+    *,
+    log: Path | None = None,
+    pass_fds: Sequence[int] = (),
 ) -> "subprocess.Popen[bytes]":
     """Start a program in a process group of its own: a Ctrl-C in the terminal reaches us and not it.
 
     On Linux it dies with this process, however that ends, provided that the main thread started it (the kernel
     watches the thread that forked, and any other thread may end first). What it prints goes to ``log`` or nowhere.
+    It inherits the open files ``pass_fds`` (not on Windows).
     """
     command = list(command)
     if sys.platform == "linux" and threading.current_thread() is threading.main_thread():
@@ -47,6 +52,7 @@ def spawn(
             stdout=output,
             stderr=output,
             env=environment,
+            pass_fds=pass_fds,
             creationflags=_WINDOWS_GROUP,
             process_group=_POSIX_GROUP,
         )

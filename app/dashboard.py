@@ -26,8 +26,10 @@ _NEVER: Final = (
     *("WARDLAKE_KEY", "WARDLAKE_NEW_KEY", "WARDLAKE_KEY_FILE", "WARDLAKE_CONFIG"),
     *("WARDLAKE_KAFKA_SASL_USERNAME", "WARDLAKE_KAFKA_SASL_PASSWORD"),
     *("WARDLAKE_KAFKA_SSL_CERTIFICATE", "WARDLAKE_KAFKA_SSL_KEY"),
+    *("PREFECT_API_AUTH_STRING", "PREFECT_SERVER_API_AUTH_STRING", "PREFECT_API_KEY", "WARDLAKE_PREFECT_AUTH_FILE"),
 )
-"""What the dashboards are not told: the key, what opens the topic, and where these or a file that may hold them are."""
+"""What the dashboards are not told: the key, what opens the topic, what starts flows, and where these or a file that
+may hold them are."""
 _EVERYWHERE: Final = {"0.0.0.0": HOST, "::": "::1"}  # noqa: S104  (named, not listened on)
 LOOPBACK: Final = ("localhost", HOST, "::1")
 """Names of the loopback."""

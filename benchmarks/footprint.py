@@ -19,18 +19,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import httpx
 import polars as pl
 import psutil
 
 from app.child import HOST
 from benchmarks.result import Cell, Chart, Ratio, Result, console
+from flows import signin
 from flows.server import answers
 from lake.gold.file import LINK
 from lake.tables import SILVER
 from tests.browser import chromium
 from tests.commands import Place, Running
-from tests.prefects import Served, until
+from tests.prefects import Served, signed_in, until
 
 _ALL: Final = "whole stack"
 _AIM_MB: Final = 1_500
@@ -43,7 +43,7 @@ _ROLES: Final = {
     "streamlit": "dashboards",
     "prefect.flow_engine": "flow run",
     "prefect.engine": "flow run",
-    "prefect": "Prefect server",
+    "flows.guard": "Prefect server",
     "flows serve": "flows served",
     "demo --live": "demo and stream",
 }
@@ -61,7 +61,7 @@ def run(seconds: float = 120) -> Result:
         with place.running("demo", "--live") as demo:
             started = _started(demo, Path(scratch) / "lake", began)
             console.print(f"all of it answers; looking at it for {seconds:g} s")
-            looks = _looked_at(demo, seconds)
+            looks = _looked_at(demo, signin.file(Path(scratch) / "prefect", signin.OWNER), seconds)
             if code := demo.stop(signal.SIGINT):
                 raise SystemExit(f"the demo exited with {code}")
     return _result(looks, started, seconds)
@@ -135,10 +135,10 @@ class Look:
     pss: float
 
 
-def _looked_at(demo: Running, seconds: float) -> pl.DataFrame:
+def _looked_at(demo: Running, auth_file: Path, seconds: float) -> pl.DataFrame:
     """A row per ``Look``, while a Gold run and a reader of the dashboards are at work. Both have to end well."""
     with ThreadPoolExecutor(2) as pool:
-        work = [pool.submit(_build_gold, _api(demo)), pool.submit(_read, _port(demo, *_DASHBOARDS))]
+        work = [pool.submit(_build_gold, _api(demo), auth_file), pool.submit(_read, _port(demo, *_DASHBOARDS))]
         looks: list[Look] = []
         enough = time.monotonic() + seconds
         while time.monotonic() < enough or not all(each.done() for each in work):
@@ -159,9 +159,9 @@ def _look(demo: Running, moment: int) -> list[Look]:
     return [Look(moment, role, rss, pss) for role, (rss, pss) in taken.items()]
 
 
-def _build_gold(api: str) -> None:
+def _build_gold(api: str, auth_file: Path) -> None:
     """Start a Gold run in Prefect, and wait for its end."""
-    with httpx.Client(base_url=api, timeout=30, trust_env=False) as client:
+    with signed_in(api, auth_file) as client:
         served = Served(client)
         until(lambda: "gold" in served.deployments(), "the deployments")
         ended = served.ended(served.start("gold"))

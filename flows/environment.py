@@ -1,13 +1,21 @@
 """What a flow run that is a process of its own finds in its environment, and what Prefect is told of privacy."""
 
 import os
+from pathlib import Path
 from typing import Final
 
 from pydantic import SecretStr
 
 from app.settings import CONFIG_VARIABLE, Settings, config_path, env_name
+from flows import signin
 
 API: Final = "PREFECT_API_URL"
+AUTH: Final = "PREFECT_API_AUTH_STRING"
+"""What clients of Prefect sign in with: ``user:password``."""
+AUTH_FILE: Final = "WARDLAKE_PREFECT_AUTH_FILE"
+"""The file that has it, where ``AUTH`` is not set."""
+DASHBOARD_AUTH_FILE: Final = "WARDLAKE_DASHBOARD_PREFECT_AUTH_FILE"
+"""The file with what the dashboards sign in with. Another variable, so that they never get the owner's by mistake."""
 DEMO: Final = "WARDLAKE_DEMO"
 """Set where a demo started the flows: what they sync is a demo's."""
 DASHBOARD: Final = "WARDLAKE_DASHBOARD_URL"
@@ -36,7 +44,18 @@ def hand_on(settings: Settings) -> None:
     os.environ.update(handed_on(settings))
 
 
-def not_tracked() -> None:
-    """Keep Prefect from reporting on its use. Call it before the first import of Prefect."""
+def auth() -> str | None:
+    """What to sign in to the named server with; None where nothing is given. Raises as ``signin.read`` does."""
+    path = os.environ.get(AUTH_FILE)
+    return os.environ.get(AUTH) or (signin.read(Path(path).expanduser()) if path else None)
+
+
+def prepare() -> None:
+    """Sign Prefect's clients in and keep them from reporting on their use. Call it before the first import of Prefect.
+
+    Flow runs that are processes of their own inherit it with the environment.
+    """
     for name, value in NOT_TRACKED.items():
         os.environ.setdefault(name, value)
+    if (secret := auth()) is not None:
+        os.environ[AUTH] = secret

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from app.settings import Settings
 from flows import server
-from flows.environment import hand_on, not_tracked
+from flows.environment import hand_on, prepare
 from flows.priority import give_way
 from flows.sequences import Outcome, Run, carry_out
 from flows.steps import Progress
@@ -17,17 +17,18 @@ def run_now(name: str, settings: Settings, progress: Progress, detail: Progress,
     """
     give_way()
     api = server.named()
-    if api is not None and server.answers(api):
+    if api is not None and server.lets_in(api):
         return _seen(name, settings, **options)
     if api is not None:
-        progress(f"no Prefect server answers at {api}: its UI will not show this run")
+        trouble = "the Prefect server refuses the sign-in" if server.answers(api) else "no Prefect server answers"
+        progress(f"{trouble} at {api}: its UI will not show this run")
     return carry_out(name, Run(settings, progress, detail), **options)
 
 
 def _seen(name: str, settings: Settings, **options: bool) -> Outcome:
     """Run it so that it is seen in Prefect's UI. The flow reads its settings from the environment."""
     hand_on(settings)
-    not_tracked()
+    prepare()
     from prefect import State
 
     from flows import deployed

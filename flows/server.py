@@ -1,72 +1,116 @@
 """Prefect's server: finding the one that ``PREFECT_API_URL`` names, and running one on this machine."""
 
 import http.client
-import json
 import os
+import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
+from base64 import b64encode
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from app.child import HOST, spawn, stop, usual_or_free
-from flows.environment import API, NOT_TRACKED
+from app.child import HOST, spawn, stop
+from flows import environment, guard, signin
+from flows.environment import NOT_TRACKED
+from flows.guard import PORT
 from lake.errors import UsageError
 
-PORT: Final = 4200
 READY_SECONDS: Final = 120.0
 """How long a start may take: 12 s are usual with a new database, on a busy machine it has been 30."""
 STOP_SECONDS: Final = 10.0
 
 _ANSWER_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.1
+_ALIVE: Final = (HTTPStatus.OK, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+_SIGNED_IN: Final = "/admin/version"
+"""What a server that asks for a sign-in tells nobody without one."""
 
 
 def named() -> str | None:
     """The address of the API that ``PREFECT_API_URL`` names; None where it is unset."""
-    return os.environ.get(API, "").rstrip("/") or None
+    return os.environ.get(environment.API, "").rstrip("/") or None
 
 
 def answers(api: str) -> bool:
     """Whether a Prefect server answers there. One that asks who we are answers too."""
-    if not api.startswith(("http://", "https://")):
-        return False
-    try:
-        with urllib.request.urlopen(f"{api}/health", timeout=_ANSWER_SECONDS) as answer:  # noqa: S310 (checked above)
-            return json.load(answer) is True
-    except urllib.error.HTTPError as error:
-        return error.code in (401, 403)
-    except (OSError, ValueError, http.client.HTTPException):
-        return False
+    return _status(f"{api}/health", None) in _ALIVE
 
 
-def require() -> str:
-    """The address of the named API. Raises ``UsageError`` where none is named or nobody answers there."""
+def lets_in(api: str) -> bool:
+    """Whether a Prefect server answers there and takes what we sign in with (``environment.auth``).
+
+    Who has a ``PREFECT_API_KEY`` (Prefect Cloud's) is let in as far as we can see. Raises as ``environment.auth``.
+    """
+    if os.environ.get("PREFECT_API_KEY"):
+        return answers(api)
+    return _status(f"{api}{_SIGNED_IN}", environment.auth()) == HTTPStatus.OK
+
+
+def require(*, allow_open: bool = False) -> str:
+    """The address of the named API, for processes that run what it says.
+
+    Raises ``UsageError`` where none is named, nobody answers there or it refuses us, and, but for ``allow_open``, where
+    it asks nobody to sign in: it would have everybody's shell commands run here.
+    """
     api = named()
-    if api is not None and answers(api):
-        return api
-    raise UsageError(
-        "no Prefect server is named" if api is None else f"no Prefect server answers at {api}",
-        got=f"no {API}" if api is None else "no answer",
-        expected=f"{API} with the address of a running server, such as http://{HOST}:{PORT}/api",
-        next_move="start one with 'prefect server start' and set it",
-    )
+    if api is None or not answers(api):
+        raise UsageError(
+            "no Prefect server is named" if api is None else f"no Prefect server answers at {api}",
+            got=f"no {environment.API}" if api is None else "no answer",
+            expected=f"{environment.API} with the address of a running server, such as http://{HOST}:{PORT}/api",
+            next_move="start one with 'wardlake prefect' and set it",
+        )
+    if not allow_open and _status(f"{api}{_SIGNED_IN}", None) == HTTPStatus.OK:
+        raise UsageError(
+            f"the Prefect server at {api} asks nobody to sign in: whoever reaches it could run commands here",
+            got="an answer without sign-in",
+            expected="a server that asks for it",
+            next_move="start one with 'wardlake prefect', or accept the risk with --allow-open-server",
+        )
+    if not lets_in(api):
+        given = environment.auth() is not None
+        raise UsageError(
+            f"the Prefect server at {api} refuses the sign-in",
+            got="a sign-in that it does not take" if given else f"no {environment.AUTH} and no {environment.AUTH_FILE}",
+            expected="the server's own: user:password",
+            next_move=f"set {environment.AUTH_FILE} to the file that 'wardlake prefect' names",
+        )
+    return api
+
+
+def _status(url: str, auth: str | None) -> int | None:
+    """The HTTP status of a GET; None where nobody answers."""
+    if not url.startswith(("http://", "https://")):
+        return None
+    headers = {} if auth is None else {"Authorization": f"Basic {b64encode(auth.encode()).decode()}"}
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310 (checked above)
+    try:
+        with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS) as answer:  # noqa: S310 (checked above)
+            found: int = answer.status
+            return found
+    except urllib.error.HTTPError as error:
+        return error.code
+    except (OSError, ValueError, http.client.HTTPException):
+        return None
 
 
 class PrefectServer:
-    """A Prefect server with its UI on the loopback, alive between ``start`` and ``stop``.
+    """A Prefect server with its UI on the loopback, alive between ``start`` and ``stop``, behind a sign-in (``guard``).
 
-    All that it writes is under ``home``: a SQLite database and a log. It reports nothing to anyone. It dies with this
-    process, as ``app.child.spawn`` says.
+    All that it writes is under ``home``: a SQLite database, a log, and the two secrets, other ones at each start. It
+    reports nothing to anyone. It dies with this process, as ``app.child.spawn`` says.
     """
 
     def __init__(self, home: Path) -> None:
         """Prepare a server that keeps its things in ``home``."""
         self.home = home
         self._port = 0
+        self._listening: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -80,19 +124,34 @@ class PrefectServer:
         return f"http://{HOST}:{self._port}"
 
     @property
+    def auth_file(self) -> Path:
+        """The file with the line that its owner signs in with."""
+        return signin.file(self.home, signin.OWNER).absolute()
+
+    @property
     def environment(self) -> dict[str, str]:
         """What its clients need in their environment."""
-        return {**NOT_TRACKED, "PREFECT_HOME": str(self.home), API: self.api}
+        found = {"PREFECT_HOME": str(self.home), environment.API: self.api, environment.AUTH_FILE: str(self.auth_file)}
+        return NOT_TRACKED | found
+
+    @property
+    def for_dashboards(self) -> dict[str, str]:
+        """What the dashboards need in theirs, to read and no more."""
+        reader = signin.file(self.home, signin.READER).absolute()
+        return {environment.API: self.api, environment.DASHBOARD_AUTH_FILE: str(reader)}
 
     def start(self) -> Self:
         """Start the server, on port 4200 or where that is taken on any free one; ``wait`` for it before its use."""
-        self.home.mkdir(parents=True, exist_ok=True)
-        self._port = usual_or_free(PORT)
-        command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(self._port)]
-        # A path, not an address: the UI asks the server that it came from, whatever the port.
-        self._process = spawn(
-            command, _clean() | self.environment | {"PREFECT_SERVER_UI_API_URL": "/api"}, log=self.log
-        )
+        signin.make(self.home, replace=True)
+        # Kept open here as well: where the server dies, its port is nobody else's while its clients go on.
+        self._listening = guard.listen(HOST, PORT, or_any=True)
+        self._port = self._listening.getsockname()[1]
+        command = [sys.executable, "-P", "-m", "flows.guard", "--port", str(self._port)]
+        handed = [] if sys.platform == "win32" else [self._listening.fileno()]
+        command += [f"--socket={number}" for number in handed]
+        if not handed:
+            self._listening.close()
+        self._process = spawn(command, _clean() | {"PREFECT_HOME": str(self.home)}, log=self.log, pass_fds=handed)
         return self
 
     @property
@@ -119,6 +178,8 @@ class PrefectServer:
         process, self._process = self._process, None
         if process is not None:
             stop(process, STOP_SECONDS)
+        if self._listening is not None:
+            self._listening.close()
 
     def __enter__(self) -> Self:
         return self.start()

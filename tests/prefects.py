@@ -4,9 +4,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
+from playwright.sync_api import Page, expect
 
 from flows.server import PrefectServer
 from tests.commands import SECONDS, Place, Running
@@ -74,12 +76,30 @@ class Prefect(Served):
 
 
 @contextmanager
+def signed_in(api: str, auth_file: Path) -> Iterator[httpx.Client]:
+    """A client that signs in with the line in a file."""
+    user, _, password = auth_file.read_text().strip().partition(":")
+    with httpx.Client(base_url=api, timeout=30, trust_env=False, auth=(user, password)) as client:
+        token = client.get("/csrf-token", params={"client": "tests"}).json()["token"]
+        client.headers.update({"Prefect-Csrf-Token": token, "Prefect-Csrf-Client": "tests"})
+        yield client
+
+
+def sign_in(page: Page, server: PrefectServer) -> None:
+    """Open the UI and sign in as a person does: paste the line from the file."""
+    page.goto(server.ui)
+    page.get_by_placeholder("admin:pass").fill(server.auth_file.read_text().strip())
+    page.get_by_role("button", name="Login").click()
+    expect(page).to_have_url(f"{server.ui}/dashboard")
+
+
+@contextmanager
 def prefect(place: Place) -> Iterator[Prefect]:
     """A server of its own database, and ``wardlake flows serve`` in ``place``."""
     with PrefectServer(place.folder / "prefect") as server:
         server.wait()
         at = Place(place.folder, {**place.settings, **server.environment})
-        with at.running("flows", "serve") as serving, httpx.Client(base_url=server.api, timeout=30) as client:
+        with at.running("flows", "serve") as serving, signed_in(server.api, server.auth_file) as client:
             found = Prefect(client, server, serving)
             until(lambda: len(found.deployments()) == 5, "the deployments")
             yield found

@@ -33,6 +33,7 @@ _COMMANDS: Final = {
     "key": ("key", "key"),
     "flow": ("flow", "one"),
     "flows": ("flow", "all_of_them"),
+    "prefect": ("prefect", "prefect"),
 }
 """Command → module of this package, and what is called or, where it is a Typer, holds more commands."""
 

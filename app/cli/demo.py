@@ -114,12 +114,13 @@ def _go_on(settings: Settings, server: "PrefectServer", plan: LiveState, state: 
     """Dashboards, feed, stream and flows at work, each a process of its own so as not to slow down the stream."""
     from flows.environment import DASHBOARD, DEMO, handed_on
 
-    with dashboard.of(settings, port=usual_or_free(PORT), more=server.environment) as dashboards:
+    with dashboard.of(settings, port=usual_or_free(PORT), more=server.for_dashboards) as dashboards:
         err.print("waiting for the dashboards and the Prefect server")
         dashboards.wait()
         err.print(f"dashboards at {dashboards.address}")
         server.wait()
         err.print(f"Prefect UI at {server.ui}: the flows, their schedules and runs")
+        err.print(f"it asks for a sign-in: the line in {server.auth_file}", markup=False, soft_wrap=True)
         ours = handed_on(settings)
         told = ours | server.environment | {DEMO: "1", DASHBOARD: dashboards.address}
         command = [sys.executable, "-m", "app"]

@@ -109,18 +109,28 @@ def export(
 
 @all_of_them.command("serve")
 def serve(
-    data: DataOption = None, lake: LakeOption = None, kafka: KafkaOption = None, export: ExportOption = None
+    data: DataOption = None,
+    lake: LakeOption = None,
+    kafka: KafkaOption = None,
+    export: ExportOption = None,
+    allow_open_server: Annotated[
+        bool,
+        typer.Option(
+            "--allow-open-server", help="Serve with a server without sign-in: whoever reaches it runs commands here."
+        ),
+    ] = False,
 ) -> None:
     """Register the flows with the Prefect server that PREFECT_API_URL names, and run what falls due.
 
-    Until Ctrl-C or SIGTERM, which cancel what runs and pause the schedules.
+    Until Ctrl-C or SIGTERM, which cancel what runs and pause the schedules. It signs in with PREFECT_API_AUTH_STRING,
+    or with the line in the file that WARDLAKE_PREFECT_AUTH_FILE names.
     """
     settings = configuration.load(find_demo=True, data=data, lake=lake, kafka=kafka, export=export)
     from flows import environment, server
 
-    api = server.require()
+    api = server.require(allow_open=allow_open_server)
     environment.hand_on(settings)
-    environment.not_tracked()
+    environment.prepare()
     from flows import serving
 
     _line(f"serving {', '.join(serving.PLANS)} with {api}; Ctrl-C stops it")

@@ -66,7 +66,7 @@ def flow_runs() -> pl.DataFrame | None:
 
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _prefect(api: str) -> Asked[pl.DataFrame | None]:
-    return Asked(lambda: pipeline_prefect.runs(api), 2 * EVERY)
+    return Asked(lambda: pipeline_prefect.runs(api, settings().dashboard_prefect_auth_file), 2 * EVERY)
 
 
 def tiles(look: Look, lag: pl.DataFrame | None) -> None:
@@ -187,8 +187,9 @@ def flows(runs: pl.DataFrame | None) -> None:
     with parts.panel("Flow runs", rows, "flow-runs", "The last ten that Prefect knows of."):
         if runs is None:
             st.info(
-                "No Prefect server answers. `prefect server start` starts one, `wardlake flows serve` runs the flows "
-                "on their schedules; set `PREFECT_API_URL` for that and for the dashboards."
+                "No Prefect server answers. `wardlake prefect` starts one, `wardlake flows serve` runs the flows on "
+                "their schedules; set `PREFECT_API_URL` for that and for the dashboards, and "
+                "`WARDLAKE_DASHBOARD_PREFECT_AUTH_FILE` for these."
             )
         elif rows.is_empty():
             st.info("No flow has run yet. `wardlake flows serve` runs them on their schedules.")

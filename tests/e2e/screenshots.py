@@ -9,12 +9,13 @@ from app.broker import EmbeddedBroker
 from app.cli.dashboard import of
 from app.settings import load
 from dashboards.main import PAGES
+from flows.server import PrefectServer
 from lake.kafka import Kafka
 from producer.publisher import Publisher
 from producer.simulator import Simulator, SimulatorSettings
 from tests.browser import chromium
 from tests.commands import ROOT, Place
-from tests.prefects import prefect
+from tests.prefects import prefect, sign_in
 
 IMAGES: Final = ROOT / "docs" / "images"
 EVENTS: Final = 20_000
@@ -80,12 +81,14 @@ def of_prefect() -> None:
                 "report": (f"/artifacts/artifact/{artifacts['daily-run']}", 1440, 560),
             }
             for name, (path, width, height) in pages.items():
-                take(found.server.ui + path, IMAGES / f"prefect-{name}.png", width, height)
+                take(found.server.ui + path, IMAGES / f"prefect-{name}.png", width, height, found.server)
 
 
-def take(address: str, image: Path, width: int, height: int) -> None:
+def take(address: str, image: Path, width: int, height: int, sign_in_to: PrefectServer | None = None) -> None:
     """One page, when all that it asked for has come."""
     with chromium(width, height) as page:
+        if sign_in_to is not None:
+            sign_in(page, sign_in_to)
         page.goto(address, wait_until="networkidle")
         page.wait_for_timeout(SETTLED)
         page.screenshot(path=image)

@@ -116,6 +116,7 @@ def test_the_whole_lakehouse(stack: Stack, tmp_path: Path) -> None:
     measures_memory(stack)
     takes_no_privilege(stack)
     keeps_its_secret(stack)
+    asks_who_uses_prefect(stack)
     the_command_line_works(stack)
     survives_kills(stack)
     scales(stack)
@@ -189,6 +190,33 @@ def keeps_its_secret(stack: Stack) -> None:
     for service in ("producer", "dashboard", "prefect"):
         found = stack("exec", "-T", service, "sh", "-c", "ls /run/wardlake 2>/dev/null || true")
         assert found.strip() == b"", f"{service} can see the key"
+
+
+def asks_who_uses_prefect(stack: Stack) -> None:
+    """Prefect lets nobody in without a secret, which is where it is needed and nowhere that Docker tells of."""
+    owner = stack("exec", "-T", "prefect", "cat", "/prefect/owner/auth").strip()
+    reader = stack("exec", "-T", "dashboard", "cat", "/run/prefect/auth").strip()
+    assert stack("exec", "-T", "flows", "cat", "/run/prefect/auth").strip() == owner != reader
+    for service in ("dashboard", "stream", "producer"):
+        assert owner not in stack("exec", "-T", service, "sh", "-c", "cat /run/prefect/* /prefect/owner/* 2>&1 || true")
+    ids = subprocess.run(["docker", "ps", "-aq"], capture_output=True, check=True).stdout.split()
+    told = subprocess.run([b"docker", b"inspect", *ids], capture_output=True, check=True).stdout
+    told += stack("logs", "--no-color")
+    lines = b"\n".join(path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists())
+    for secret in (owner, reader):
+        assert secret.split(b":")[1] not in told + lines
+    with httpx.Client(base_url=f"{PREFECT}/api") as client:
+        assert client.get("/health").json() is True
+        assert client.post("/deployments/filter", json={}).status_code == 403
+        assert client.get("/admin/version").status_code == 401
+        user, _, password = owner.decode().partition(":")
+        assert client.get("/admin/version", auth=(user, password)).status_code == 200
+        assert client.get("/health", headers={"Host": "evil.test"}).status_code == 400
+    asked = (
+        "from dashboards import pipeline_prefect as page, settings; told = settings.settings(); "
+        "print(page.runs(told.prefect_api, told.dashboard_prefect_auth_file) is not None)"
+    )
+    assert stack("exec", "-T", "dashboard", "python", "-c", asked).strip() == b"True"
 
 
 def the_command_line_works(stack: Stack) -> None:

@@ -55,6 +55,11 @@ def test_it_serves_this_machine_without_the_key_and_says_when_it_dies(tmp_path: 
     place = Place(
         tmp_path,
         {"WARDLAKE_KEY": KEY_TEXT, "WARDLAKE_TOPIC": "mine"}
+        | {
+            "PREFECT_API_AUTH_STRING": "owner:mine",
+            "WARDLAKE_PREFECT_AUTH_FILE": "owner/auth",
+            "PREFECT_API_KEY": "mine",
+        }
         | {f"WARDLAKE_KAFKA_{name}": value for name, value in secured.items()},
     )
     with place.running("dashboard", "--port", "0", "--kafka", "127.0.0.1:1") as running:
@@ -67,6 +72,7 @@ def test_it_serves_this_machine_without_the_key_and_says_when_it_dies(tmp_path: 
         told = child.environ()
         assert {name for name in told if "KEY" in name and name.startswith("WARDLAKE")} == {"WARDLAKE_DEDUP_KEY"}
         assert not [name for name in told if name.startswith(("WARDLAKE_KAFKA_SASL_U", "WARDLAKE_KAFKA_SASL_P"))]
+        assert not [name for name in told if "PREFECT" in name]
         assert told["WARDLAKE_KAFKA_SECURITY_PROTOCOL"] == "sasl_ssl"
         assert told["WARDLAKE_LAKE"] == str(tmp_path / "data" / "lake")
         assert (told["WARDLAKE_KAFKA"], told["WARDLAKE_TOPIC"]) == ("127.0.0.1:1", "mine")

@@ -15,12 +15,13 @@ import pytest
 
 from app.cli.produce import start_day
 from dashboards import pipeline_prefect
+from flows import signin
 from lake.store import is_demo
 from lake.tables import SILVER
 from producer.simulator import Simulator, SimulatorSettings
 from tests.commands import Place
 from tests.lakes import Ran, rows
-from tests.prefects import Served, until
+from tests.prefects import Served, signed_in, until
 
 EVENTS: Final = 20_000
 SEED: Final = 7
@@ -147,12 +148,15 @@ def test_the_live_demo_has_dashboards_prefect_and_its_flows_and_leaves_nothing(t
         [dashboards] = re.findall(r"dashboards at (http://127\.0\.0\.1:\d+)", "\n".join(demo.lines))
         assert httpx.get(f"{dashboards}/_stcore/health").text == "ok"
         finds_the_demo(place)
-        with httpx.Client(base_url=f"{ui}/api", timeout=30) as client:
+        home = tmp_path / "data" / "prefect"
+        assert f"it asks for a sign-in: the line in {signin.file(home, signin.OWNER)}" in demo.lines
+        assert httpx.post(f"{ui}/api/deployments/filter", json={}).status_code == httpx.codes.FORBIDDEN
+        with signed_in(f"{ui}/api", signin.file(home, signin.OWNER)) as client:
             served = Served(client)
             until(lambda: len(served.deployments()) == 5, "the deployments")
             daily = served.ended(served.start("daily"))
             told = served.ask(f"/artifacts/{served.artifacts()['daily-run']}", method="GET")["data"]
-        runs = pipeline_prefect.runs(f"{ui}/api")
+        runs = pipeline_prefect.runs(f"{ui}/api", signin.file(home, signin.READER))
         assert runs is not None
         assert ("daily", "Completed") in runs.select("flow", "state").rows()
         assert f"- Dashboards: [{dashboards}]({dashboards})" in told

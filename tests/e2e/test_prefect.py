@@ -14,7 +14,7 @@ from tests.browser import chromium
 from tests.commands import Place
 from tests.integration.test_flows_daily import STEPS, send
 from tests.lakes import KEY_TEXT, event, simulated
-from tests.prefects import Prefect, prefect, until
+from tests.prefects import Prefect, prefect, sign_in, until
 
 EVENTS: Final = 1_000
 ZONE: Final = "Europe/Madrid"
@@ -100,6 +100,7 @@ def ran_from_the_terminal_is_seen(found: Prefect, place: Place) -> None:
 def shows_what_ran(page: Page, found: Prefect, daily: str) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
+    sign_in(page, found.server)
     page.goto(f"{found.server.ui}/deployments")
     for name in PLANS:
         expect(page.get_by_role("link", name=name, exact=True).first).to_be_visible()

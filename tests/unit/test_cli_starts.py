@@ -20,6 +20,7 @@ LIGHT = {"quixstreams", "faker", "duckdb", "deltalake", "dataframely", "prefect"
         ("dashboard", LIGHT),
         ("flow", LIGHT),
         ("flows", LIGHT),
+        ("prefect", LIGHT),
         ("produce", {"quixstreams", "duckdb", "deltalake", "prefect", "sqlalchemy"}),
         ("sql", {"quixstreams", "faker", "prefect", "sqlalchemy"}),
         ("status", {"quixstreams", "faker", "prefect", "sqlalchemy"}),

@@ -87,6 +87,7 @@ def test_every_variable_that_the_docs_name_is_read() -> None:
     known |= set(re.findall(r"^#?(WARDLAKE_[A-Z_]+)=", (ROOT / ".env.example").read_text("utf-8"), re.MULTILINE))
     known |= {
         "WARDLAKE_DASHBOARD_URL",
+        "WARDLAKE_PREFECT_AUTH_FILE",
         "WARDLAKE_TEST_COMPOSE",
         "WARDLAKE_CONFIG",
         "WARDLAKE_TEST_KAFKA",

@@ -247,7 +247,7 @@ def test_serving_needs_a_server(url: str | None, monkeypatch: pytest.MonkeyPatch
     what = f"no Prefect server answers at {url}; got no answer" if url else "no Prefect server is named; got no PREFECT"
     assert ran.err.startswith(f"wardlake: {what}")
     assert "expected PREFECT_API_URL with the address of a running server" in ran.err
-    assert "prefect server start" in ran.err
+    assert "start one with 'wardlake prefect'" in ran.err
 
 
 def test_nothing_of_the_environment_is_changed_without_a_server(root: Path) -> None:
