@@ -218,7 +218,7 @@ DAMAGES: Final[dict[str, Damage]] = {
     "deduplication key": same_key,
     "masked forms": setting(SILVER, to("patient_name", SECRET)),
     "coded values of events": setting(SILVER, to("diagnosis_code", SECRET)),
-    "disposition of discharges": setting(SILVER, to("disposition", None), where=pl.col("event_type") == "discharge"),
+    "disposition of discharges": null_in_most("disposition"),
     "nulls in clinical fields": null_in_most("doctor_id"),
     "nulls in patient fields": null_in_most("birth_year"),
     "quarantined share": most_quarantined,

@@ -125,9 +125,8 @@ def los(visit: Row) -> int:
 
 def outcomes(hospital: Hospital) -> Iterator[Row]:
     names = "month", "facility", "department", "disposition"
-    known = [visit for visit in hospital.gone if visit["disposition"] is not None]
     for key, visits in grouped(
-        known, lambda v: (hospital.month(v["discharged_at"]), v["facility"], v["department"], v["disposition"])
+        hospital.gone, lambda v: (hospital.month(v["discharged_at"]), v["facility"], v["department"], v["disposition"])
     ):
         yield dict(zip(names, key, strict=True)) | {"discharges": len(visits)}
 

@@ -137,7 +137,7 @@ def _visit(history: History, moves: list[Row]) -> Row:
         "admit_department": first["department"],
         "diagnosis_code": coded[-1]["diagnosis_code"] if coded else None,
         "diagnosis": coded[-1]["diagnosis"] if coded else None,
-        "disposition": discharges[-1]["disposition"] if discharges else None,
+        "disposition": (discharges[-1]["disposition"] or "unknown") if discharges else None,
         "flags": sorted(_flags_of_any(history) + _flags_of_visit(history)),
         "admit_month": month_of(admitted_at.date()),
     }

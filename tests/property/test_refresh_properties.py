@@ -33,7 +33,7 @@ def messages(draw: st.DrawFn) -> Message:
         diagnosis_code=draw(st.sampled_from(("I21.4", "J18.9", None))),
         treatment=draw(st.sampled_from(("Stent", None))),
         severity=draw(st.sampled_from(("minor", "extreme", None))),
-        disposition=draw(st.sampled_from(("home", "expired", "ama"))),
+        disposition=draw(st.sampled_from(("home", "expired", "ama", None))),
     )
 
 

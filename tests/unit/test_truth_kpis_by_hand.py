@@ -80,7 +80,7 @@ def test_a_history_that_is_no_visit_is_set_apart(events: list[Event], flags: lis
 def test_a_discharge_repeated_says_how_the_visit_ended_even_if_it_says_nothing() -> None:
     events = [at(0, "admit"), at(1, "discharge", disposition="home"), at(2, "discharge")]
     for tables in lakes(*events):
-        assert tables[VISITS.name].select("disposition", "flags").rows() == [(None, ["repeated_discharge"])]
+        assert tables[VISITS.name].select("disposition", "flags").rows() == [("unknown", ["repeated_discharge"])]
 
 
 def test_lengths_of_stay() -> None:
@@ -124,7 +124,7 @@ def test_the_census_is_taken_at_midnight() -> None:
     ],
 )
 def test_a_readmission_is_within_720_hours_of_a_discharge_that_counts(
-    hours: float, ending: str, end: float, counted: tuple[int, int]
+    hours: float, ending: str | None, end: float, counted: tuple[int, int]
 ) -> None:
     events = [at(0, "admit"), at(10, "discharge", disposition=ending)]
     events += [at(10 + hours, "admit", visit="b"), at(10 + end, "update", visit="b")]
@@ -152,6 +152,9 @@ def test_an_hour_that_comes_twice_belongs_to_the_day_that_it_begins() -> None:
 
 
 def test_every_kpi_table_has_a_row_in_a_history_with_everything() -> None:
+        (24, "other", 720, (1, 1)),
+        (24, "unknown", 720, (1, 1)),
+        (24, None, 720, (1, 1)),
     told = {"doctor_id": "DR1", "diagnosis_code": "I21.4", "treatment": "stent", "disposition": "home"}
     for tables in golds(at(0, "admit", **told), at(30, "discharge", **told)):
         assert [table.name for table in KPIS if tables[table.name].is_empty()] == []

@@ -25,7 +25,7 @@ SELECT
     coded.text AS diagnosis,
     severity,
     treatment,
-    disposition,
+    if(discharged_at IS NOT NULL, coalesce(disposition, 'unknown'), NULL) AS disposition,
     sex,
     birth_year,
     list_filter([
