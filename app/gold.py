@@ -27,6 +27,7 @@ def build(settings: Settings, *, full: bool = False, progress: Callable[[str], N
     ask = building.Ask(
         beds=beds,
         timezone=settings.timezone,
+        stale_visit_days=settings.stale_visit_days,
         measure=lambda above: measure_masking(lake, above, settings.timezone),
         now=lambda: datetime.now(UTC),
         full=full,

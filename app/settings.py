@@ -80,6 +80,7 @@ _SENTENCES: Final = {
     "dedup_key": f"{' and '.join(DEDUP_REQUIRED)}, once each; beside them only {', '.join(DEDUP_OPTIONAL)}",
     "timezone": "an IANA time zone, such as Europe/London",
     "staffed_beds": "a CSV file",
+    "stale_visit_days": "a whole number of days from 1 to 36500",
     "export": "a folder",
     "heartbeat": "a file",
     "batch_messages": "a whole number from 1 to 500000",
@@ -126,6 +127,7 @@ class Settings(BaseSettings):
     dedup_key: Annotated[tuple[str, ...], NoDecode] = DEDUP_REQUIRED
     timezone: str = "UTC"
     staffed_beds: Path | None = None
+    stale_visit_days: int = Field(default=60, ge=1, le=36_500)
     export: Path = Field(default_factory=lambda values: values["data"] / "export")
     heartbeat: Path | None = None
     batch_messages: int = Field(default=15_000, ge=1, le=500_000)
@@ -234,7 +236,7 @@ class Settings(BaseSettings):
         _expect(value is None or _decoded_bytes(value.get_secret_value()) == KEY_BYTES)
         return value
 
-    @field_validator("batch_messages", "batch_seconds", mode="before")
+    @field_validator("stale_visit_days", "batch_messages", "batch_seconds", mode="before")
     @classmethod
     def _number(cls, value: object) -> object:
         # TOML's true would pass as 1.

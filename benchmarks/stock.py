@@ -79,8 +79,6 @@ def _valid(event: Event) -> bool:
         return False
     if event["diagnosis_code"] and not _ICD10.match(event["diagnosis_code"]):
         return False
-    if event["event_type"] == "discharge" and event["disposition"] is None:
-        return False
     at = _instant(event["event_time"] or "")
     return at is not None and at.year >= 1900 and at - datetime.now(UTC) <= timedelta(hours=24)
 

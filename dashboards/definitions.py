@@ -44,7 +44,8 @@ DEFINITIONS: Final[dict[str, Definition]] = {
         "Patients at midnight",
         "count",
         "Patients in a bed at 24:00, in the department where they are then. A stay that ends on its first day "
-        "counts 0.",
+        "counts 0. A visit that nobody closed stops counting when it has had no event for 60 days, or as many as "
+        "`WARDLAKE_STALE_VISIT_DAYS` says.",
         _KH03,
     ),
     "staffed_beds": Definition(
@@ -115,7 +116,10 @@ DEFINITIONS: Final[dict[str, Definition]] = {
         "Severity of illness", "percent", "Share of admissions by severity, as last stated for the visit.", _APR
     ),
     "disposition": Definition(
-        "Outcome", "percent", "How the visit ended: where the patient went.", "UB-04 patient discharge status, grouped"
+        "Outcome",
+        "percent",
+        "How the visit ended: where the patient went. A discharge that does not say is *not stated*.",
+        "UB-04 patient discharge status, grouped",
     ),
     "masking_success_rate": Definition(
         "Masking success",

@@ -22,6 +22,8 @@ ENDINGS: Final = {
     "ama": "Against advice",
     "hospice": "Hospice",
     "expired": "Died",
+    "other": "Elsewhere",
+    "unknown": "Not stated",
 }
 """Disposition → how people call it."""
 

@@ -4,7 +4,7 @@ Field names, which are required, which are PHI, and the value sets they are held
 reads or writes an event takes it from here: the simulator, the file sources, validation, masking.
 
 Sources of the value sets: HL7 v2 event types (table 0003: A01, A02, A03, A08, A11, A12, A13), APR-DRG
-severity of illness, UB-04 discharge status grouped to eight dispositions, ICD-10-CM code structure
+severity of illness, UB-04 discharge status grouped to ten dispositions, ICD-10-CM code structure
 (letter, digit, alphanumeric, then up to four alphanumerics after the dot).
 """
 
@@ -32,7 +32,10 @@ DISPOSITIONS: Final = (
     "ama",
     "hospice",
     "expired",
+    "other",
+    "unknown",
 )
+"""How a visit ended. A discharge without one counts as ``unknown``. The simulator numbers them: new ones go last."""
 
 VALUE_SETS: Final = {
     "event_type": EVENT_TYPES,

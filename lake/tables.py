@@ -186,6 +186,7 @@ class Visit(dy.Schema):
     Every row has an admission that stands. ``facility`` to ``bed`` are where the patient is or last was,
     ``admit_facility`` and ``admit_department`` where the visit began. ``los_days`` is days from admission to
     discharge, fractions included, null while the visit is open. ``flags`` names what is odd about its history.
+    ``stale``: open, and without an event for ``Build.stale_visit_days`` before the end of the data.
     """
 
     visit_key = dy.String(nullable=False, primary_key=True)
@@ -208,6 +209,7 @@ class Visit(dy.Schema):
     sex = dy.String(nullable=True)
     birth_year = dy.Int32(nullable=True)
     flags = dy.List(dy.String(nullable=False), nullable=False)
+    stale = dy.Bool(nullable=False)
     events = dy.Int64(nullable=False, min=1)
     first_event_at = _utc()
     last_event_at = _utc()
@@ -217,6 +219,16 @@ class Visit(dy.Schema):
     def left_after_it_came(cls) -> pl.Expr:
         """A discharge is not before its admission."""
         return pl.col("discharged_at").is_null() | (pl.col("discharged_at") >= pl.col("admitted_at"))
+
+    @dy.rule()
+    def disposition_of_discharged(cls) -> pl.Expr:
+        """Every discharged visit has a disposition, ``unknown`` where nobody said; an open one has none."""
+        return pl.col("disposition").is_null() == pl.col("discharged_at").is_null()
+
+    @dy.rule()
+    def stale_is_open(cls) -> pl.Expr:
+        """A discharged visit waits for nobody."""
+        return ~pl.col("stale") | pl.col("discharged_at").is_null()
 
 
 class Incomplete(dy.Schema):
@@ -281,6 +293,7 @@ class Build(dy.Schema):
     )
     tables = dy.List(dy.Struct({"table": dy.String(nullable=True), "version": dy.Int64(nullable=True)}), nullable=False)
     staffed_beds = dy.String(nullable=True)
+    stale_visit_days = dy.Int64(nullable=False, min=1)
     data_start = _utc(nullable=True)
     data_end = _utc(nullable=True)
     new_events = dy.Int64(nullable=False)

@@ -36,12 +36,13 @@ def build(
     *,
     full: bool = False,
     timezone: str = "UTC",
+    stale_days: int = 60,
     reference: StaffedBeds = NONE,
     now: Callable[[], datetime] = lambda: NOW,
 ) -> Built:
     """Build the lake's Gold."""
     measure: building.Measure = lambda above: measure_masking(lake, above, timezone)  # noqa: E731
-    return building.build(lake, building.Ask(reference, timezone, measure, now, full))
+    return building.build(lake, building.Ask(reference, timezone, stale_days, measure, now, full))
 
 
 def published(root: Path, table: Table) -> pl.DataFrame:

@@ -72,11 +72,6 @@ class Event(dy.Schema):
         """At most 24 hours ahead of ingest."""
         return pl.col("event_time") - pl.col("ingested_at") <= pl.duration(hours=24)
 
-    @dy.rule()
-    def disposition_missing(cls) -> pl.Expr:
-        """Required on discharge."""
-        return (pl.col("event_type") != "discharge") | pl.col("disposition").is_not_null()
-
 
 def validate(decoded: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Split a decoded batch (with ``ingested_at``) into valid events and failures.

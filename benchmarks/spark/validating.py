@@ -97,6 +97,5 @@ def _rules() -> list[Column]:
         "event_time_not_rfc3339": F.col("event_text").isNotNull() & time.isNull(),
         "event_time_before_1900": F.year(time) < 1900,
         "event_time_in_future": time > F.col("ingested_at") + day,
-        "disposition_missing": (F.col("event_type") == "discharge") & F.col("disposition").isNull(),
     }
     return [F.when(is_broken, F.lit(name)) for name, is_broken in broken.items()]

@@ -13,6 +13,8 @@ from lake.gold.totals import ALL
 
 TOP = 15
 RATES = ("alos_days", "mortality_rate")
+_ENDING_COLOURS = (*style.colours_of([*diagnosed.ENDINGS][:8]), "#8C564B", "#B8C0C8")
+"""The theme's eight, which are all it has, then brown for "elsewhere" and pale grey for "not stated"."""
 
 
 def draw() -> None:
@@ -117,7 +119,7 @@ def outcomes(view: View) -> None:
         names = list(diagnosed.ENDINGS.values())
         style.chart(
             "How visits ended",
-            shapes.shares(drawn, "outcome", names, style.colours_of(names), "discharges"),
+            shapes.shares(drawn, "outcome", names, _ENDING_COLOURS, "discharges"),
             rows,
             name="outcomes",
             definition=DEFINITIONS["disposition"],

@@ -50,10 +50,14 @@ class Built:
 
 @dataclass(frozen=True)
 class Ask:
-    """What is asked of a build: the reference table, the time zone of days, how masking is measured, the time."""
+    """What is asked of a build: the reference table, the time zone of days, how masking is measured, the time.
+
+    ``stale_visit_days``: an open visit without an event for so many days leaves the census.
+    """
 
     beds: StaffedBeds
     timezone: str
+    stale_visit_days: int
     measure: Measure
     now: Callable[[], datetime]
     full: bool = False
@@ -69,7 +73,7 @@ def build(lake: Lake, ask: Ask) -> Built:
     """Bring Gold up to date with Silver and publish it.
 
     Raises ``UsageError`` where no message has landed yet; ``LakeError`` where the last build is of another version of
-    Wardlake (``full`` builds an older one anew) or something cannot be read or written. The old Gold stands then.
+    Wardlake or something cannot be read or written. The old Gold stands then.
     """
     with lock(lake.root):
         try:
@@ -90,7 +94,7 @@ def build(lake: Lake, ask: Ask) -> Built:
 def _build(lake: Lake, ask: Ask) -> Built:
     started = perf_counter()
     before = last(lake.root)
-    _check_format(before, full=ask.full)
+    _check_format(before)
     seen = snapshot.take(lake)
     if not seen.positions:
         raise UsageError(
@@ -108,7 +112,7 @@ def _build(lake: Lake, ask: Ask) -> Built:
         return Built(start.build_id, "unchanged", 0, 0, perf_counter() - started)
     old = {name: live_files(store.handle) for name, store in stores.items()}
     with duck.connect("UTC", lake.root) as connection:
-        run = Run(lake, connection, seen, start, stores, old, ask.beds, ask.timezone)
+        run = Run(lake, connection, seen, start, stores, old, ask.beds, ask.timezone, ask.stale_visit_days)
         seconds = _take_steps(run, ask)
     number = (before.build_id if before else 0) + 1
     _write_file(lake.root, number, stores)
@@ -118,21 +122,25 @@ def _build(lake: Lake, ask: Ask) -> Built:
     return Built(number, kind, run.new_events, run.months, perf_counter() - started)
 
 
-def _check_format(before: Published | None, *, full: bool) -> None:
-    if before is None or before.gold_format == FORMAT or (full and before.gold_format < FORMAT):
+def _check_format(before: Published | None) -> None:
+    if before is None or before.gold_format == FORMAT:
         return
     newer = before.gold_format > FORMAT
     raise LakeError(
         f"Gold was built by {'a newer' if newer else 'an older'} version of Wardlake",
         got=f"Gold format {before.gold_format}",
         expected=f"format {FORMAT}",
-        next_move="upgrade Wardlake" if newer else "run 'wardlake flow gold --full'; the old Gold stands until then",
+        next_move="upgrade Wardlake"
+        if newer
+        else "set WARDLAKE_LAKE to a new folder and take the messages in again; the old lake is left as it is",
     )
 
 
 def _start(before: Published | None, seen: Snapshot, stores: Mapping[str, DeltaStore], ask: Ask) -> Published | None:
     """The build to go on from, its tables as it published them; None where all has to be built."""
-    if before is None or ask.full or before.timezone != ask.timezone or before.rebuild != seen.rebuild:
+    if before is None or ask.full or before.rebuild != seen.rebuild:
+        return None
+    if (before.timezone, before.stale_visit_days) != (ask.timezone, ask.stale_visit_days):
         return None
     try:
         for table in _WRITTEN:
@@ -178,6 +186,7 @@ def _publish(run: Run, number: int, now: datetime, seconds: Mapping[str, float])
         "positions": snapshot.as_frame(run.seen.positions).to_dicts(),
         "tables": [{"table": t.name, "version": run.stores[t.name].handle.version()} for t in _WRITTEN],
         "staffed_beds": run.beds.fingerprint,
+        "stale_visit_days": run.stale_visit_days,
         "data_start": run.data_start,
         "data_end": run.data_end,
         "new_events": run.new_events,

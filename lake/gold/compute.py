@@ -31,16 +31,17 @@ def kpis(
     timezone: str,
     data_start: datetime | None,
     data_end: datetime | None,
+    stale_days: int,
 ) -> dict[str, pl.DataFrame]:
     """Every KPI table over all months, by table name; pure.
 
     ``visits`` and ``stays`` as their contracts say, ``staffed_beds`` as ``STAFFED_BEDS``, the bounds of the data in
-    UTC (the earliest admission, the latest event).
+    UTC (the earliest admission, the latest event). An open visit leaves the census ``stale_days`` after its last event.
     """
     with duck.connect(timezone) as connection:
         duck.view(connection, name_of(VISITS), visits.select(VISITS.polars_schema.names()))
         duck.view(connection, name_of(STAYS), stays.select(STAYS.polars_schema.names()))
-        prepare(connection, staffed_beds, data_start, data_end)
+        prepare(connection, staffed_beds, data_start, data_end, stale_days)
         all_months(connection)
         return {table.name: rows for table, rows in tables(connection)}
 
@@ -50,12 +51,14 @@ def prepare(
     staffed_beds: pl.DataFrame | None,
     data_start: datetime | None,
     data_end: datetime | None,
+    stale_days: int,
 ) -> None:
-    """Put the reference table and the bounds of the data into the connection."""
+    """Put the reference table, the bounds of the data and the days until a visit is stale into the connection."""
     beds = pl.DataFrame(schema=STAFFED_BEDS) if staffed_beds is None else staffed_beds
     duck.view(connection, "staffed_beds", beds)
-    bounds = {"data_start": [data_start], "data_end": [data_end]}
-    duck.view(connection, "bounds", pl.DataFrame(bounds, schema={"data_start": UTC, "data_end": UTC}))
+    bounds = {"data_start": [data_start], "data_end": [data_end], "stale_days": [stale_days]}
+    schema = pl.Schema({"data_start": UTC, "data_end": UTC, "stale_days": pl.Int64()})
+    duck.view(connection, "bounds", pl.DataFrame(bounds, schema=schema))
 
 
 def all_months(connection: duckdb.DuckDBPyConnection) -> None:

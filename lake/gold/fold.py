@@ -6,6 +6,7 @@ nothing is guessed.
 """
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -33,16 +34,31 @@ class Folded(NamedTuple):
     incomplete: pl.DataFrame
 
 
-def fold(events: pl.DataFrame) -> Folded:
+def fold(events: pl.DataFrame, stale_days: int) -> Folded:
     """Fold Silver events into visits, stays and incomplete visits; pure, and blind to the order of the rows."""
+    latest = max(events["event_time"].to_list(), default=None)
     with duck.connect("UTC") as connection:
         duck.view(connection, "events", events)
+        set_clock(connection, latest, stale_days)
         run(connection)
         return Folded(*(duck.frame(connection, f"FROM {name_of(table)}", table) for table in FOLDED))
 
 
+def set_clock(connection: duckdb.DuckDBPyConnection, data_end: datetime | None, stale_days: int) -> None:
+    """Make the macro ``is_stale``: whether a visit is open and had no event in the ``stale_days`` before ``data_end``.
+
+    The clock is that of the data, the latest event: so a visit's flag depends on what is in Silver, not on when Gold is
+    built. A visit turns stale without an event of its own; ``sql/refresh/stale.sql`` finds those.
+    """
+    since = "NULL" if data_end is None else f"'{(data_end - timedelta(days=stale_days)).isoformat()}'"
+    connection.execute(
+        "CREATE OR REPLACE TEMP MACRO is_stale(discharged_at, last_event_at) AS "
+        f"discharged_at IS NULL AND last_event_at <= {since}::TIMESTAMPTZ"
+    )
+
+
 def run(connection: duckdb.DuckDBPyConnection) -> None:
-    """From ``events`` make the tables ``visits``, ``stays`` and ``incomplete`` in the connection."""
+    """From ``events`` make the tables ``visits``, ``stays`` and ``incomplete``; the connection has its clock set."""
     for step in _STEPS:
         connection.execute(f"CREATE OR REPLACE TEMP TABLE {step} AS {sql(step)}")
     connection.execute("DROP TABLE standing; DROP TABLE histories")

@@ -29,6 +29,7 @@ class Published:
     positions: dict[tuple[str, int], int]
     versions: dict[str, int]
     staffed_beds: str | None
+    stale_visit_days: int
     data_start: datetime | None
     data_end: datetime | None
 
@@ -58,6 +59,7 @@ def _read(row: dict[str, Any]) -> Published:
         positions={(p["topic_id"], p["kafka_partition"]): p["kafka_offset"] for p in row["positions"]},
         versions={t["table"]: t["version"] for t in row["tables"]},
         staffed_beds=row["staffed_beds"],
+        stale_visit_days=row.get("stale_visit_days", 0),  # formats before 2 do not have it, and are not built on
         data_start=row["data_start"],
         data_end=row["data_end"],
     )

@@ -46,6 +46,7 @@ class Run:
     old: Mapping[str, list[str]]
     beds: StaffedBeds
     timezone: str
+    stale_visit_days: int
     new_events: int = 0
     folded_events: int = 0
     months: int = 0
@@ -94,6 +95,9 @@ def read(run: Run) -> None:
     run.new_events = int(str(count))
     run.folded_events = run.new_events + int(str(known_events))
     run.data_end = max((at for at in (*known, latest) if isinstance(at, datetime)), default=None)
+    fold.set_clock(run.connection, run.data_end, run.stale_visit_days)
+    if run.before:
+        run.connection.execute(sql("refresh/stale"))
 
 
 def visits(run: Run) -> None:
@@ -129,9 +133,11 @@ def _put_first(run: Run, table: Table) -> None:
         return
     name, part = name_of(table), table.partition
     was = f"old_{name} SEMI JOIN touched USING (visit_key)"
-    which = run.days(f"SELECT {part} FROM {was} UNION SELECT {part} FROM {name}")  # noqa: S608
+    moved = " UNION FROM newly_stale_months" if table is VISITS else ""
+    which = run.days(f"SELECT {part} FROM {was} UNION SELECT {part} FROM {name}{moved}")  # noqa: S608
+    old = "old_visits_now" if table is VISITS else f"old_{name}"
     stay = (
-        f"SELECT {replace.columns(table)} FROM old_{name} ANTI JOIN touched USING (visit_key) "  # noqa: S608
+        f"SELECT {replace.columns(table)} FROM {old} ANTI JOIN touched USING (visit_key) "  # noqa: S608
         f"WHERE {part} IN ({replace.listed(which) or 'NULL'})"
     )
     _write(run, table, f"{_folded(table)} UNION ALL {stay}", which)
@@ -167,7 +173,7 @@ def kpis(run: Run) -> None:
     """Rebuild the KPI tables in the months in which something may have changed."""
     (start,) = run.one("SELECT min(admitted_at) FROM visits")
     run.data_start = start if isinstance(start, datetime) else None
-    compute.prepare(run.connection, run.beds.rows, run.data_start, run.data_end)
+    compute.prepare(run.connection, run.beds.rows, run.data_start, run.data_end, run.stale_visit_days)
     every = run.before is None or run.before.staffed_beds != run.beds.fingerprint
     if every or run.before is None:
         compute.all_months(run.connection)

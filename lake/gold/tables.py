@@ -13,8 +13,8 @@ from typing import Final
 from lake.schemas import dy
 from lake.tables import Table
 
-FORMAT: Final = 1
-"""Version of the Gold tables. A build of another format is not refreshed, it is made anew."""
+FORMAT: Final = 2
+"""Version of the Gold tables and of visits and stays. A lake whose Gold has another format is refused."""
 
 
 def _count() -> dy.Int64:

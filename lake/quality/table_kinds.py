@@ -173,17 +173,26 @@ class Total(TableKind):
 
 @dataclass(frozen=True, config=STRICT)
 class Census(TableKind):
-    """On no day more beds are occupied at midnight, all departments together, than visits are open then."""
+    """On no day more beds are occupied at midnight, all departments together, than visits are open then.
+
+    A visit that had no event for so long that it is stale counts as open to the day on which it became so.
+    """
 
     expected = "no day with more occupied beds than open visits"
 
     def observe(self, source: Source, table: Table) -> Verdict:
         """Counts the days on which there are more."""
-        zone = source.build.timezone if source.build else "UTC"
+        zone, stale_days = (source.build.timezone, source.build.stale_visit_days) if source.build else ("UTC", 0)
         visits = source.whole(VISITS)
+
+        def day(moment: pl.Expr) -> pl.Expr:
+            return moment.dt.convert_time_zone(zone).dt.date()
+
+        gone_quiet = day(pl.col("last_event_at") + pl.duration(hours=24 * stale_days)) + _DAY
+        left = pl.coalesce(day(pl.col("discharged_at")), gone_quiet)
         moves = [
-            visits.select(day=pl.col(moment).dt.convert_time_zone(zone).dt.date(), change=pl.lit(change))
-            for moment, change in (("admitted_at", 1), ("discharged_at", -1))
+            visits.select(day=moved, change=pl.lit(change))
+            for moved, change in ((day(pl.col("admitted_at")), 1), (left, -1))
         ]
         net = pl.concat(moves).drop_nulls().group_by("day").agg(pl.col("change").sum()).sort("day")
         opened = net.select("day", open=pl.col("change").cum_sum())

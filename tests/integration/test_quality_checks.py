@@ -218,7 +218,7 @@ DAMAGES: Final[dict[str, Damage]] = {
     "deduplication key": same_key,
     "masked forms": setting(SILVER, to("patient_name", SECRET)),
     "coded values of events": setting(SILVER, to("diagnosis_code", SECRET)),
-    "disposition of discharges": setting(SILVER, to("disposition", None), where=pl.col("event_type") == "discharge"),
+    "disposition of discharges": null_in_most("disposition"),
     "nulls in clinical fields": null_in_most("doctor_id"),
     "nulls in patient fields": null_in_most("birth_year"),
     "quarantined share": most_quarantined,
@@ -230,6 +230,7 @@ DAMAGES: Final[dict[str, Damage]] = {
     "events have their visit": row_gone(VISITS),
     "coded values of visits": setting(VISITS, to("severity", SECRET)),
     "flagged visits": flagged,
+    "stale visits": setting(VISITS, to("stale", True), where=pl.col("discharged_at").is_null()),
     "incomplete visits": many_incomplete,
     "all admissions are counted": setting(ADMISSIONS, pl.col("admissions") + 1),
     "all discharges are counted": row_gone(LENGTH_OF_STAY),
@@ -284,6 +285,12 @@ def test_a_table_that_is_not_of_its_schema_is_left_alone_by_the_other_checks(roo
     assert found["schema: silver/events"].status == "failed"
     for name in ("contract: silver/events", "masked forms", "conservation", "events have their visit"):
         assert (found[name].status, found[name].observed) == ("skipped", "silver/events is not of its schema")
+
+
+def test_a_stale_visit_holds_no_bed(root: Path) -> None:
+    """Had the build gone by one day of silence, many of the beds would be of visits that it no longer counts."""
+    overwrite(root, BUILDS, stored(root, BUILDS).with_columns(stale_visit_days=pl.lit(1, pl.Int64)))
+    assert results(root, "occupied beds are of open visits")["occupied beds are of open visits"].status == "failed"
 
 
 def test_a_policy_that_nobody_knows(root: Path) -> None:

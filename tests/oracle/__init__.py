@@ -4,7 +4,7 @@ It shares no code with ``lake.gold`` but the names of columns and their types, a
 events, ``kpis`` counts, ``compliance`` sums, ``frames`` gives both as typed frames and compares frames without showing
 a value, ``histories`` has what Hypothesis draws.
 
-    assert differences("gold/admissions", ours, expected_gold(silver, "UTC", None)["gold/admissions"]) == []
+    assert differences("gold/admissions", ours, expected_gold(silver, "UTC", None, 60)["gold/admissions"]) == []
 """
 
 from tests.oracle.frames import differences, expected_gold, expected_lake

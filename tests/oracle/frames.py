@@ -12,9 +12,9 @@ from tests.oracle.visits import Folded, Row, fold
 FOLDED = (VISITS, STAYS, INCOMPLETE)
 
 
-def expected_lake(silver: pl.DataFrame) -> dict[str, pl.DataFrame]:
+def expected_lake(silver: pl.DataFrame, stale_days: int) -> dict[str, pl.DataFrame]:
     """``silver/visits``, ``silver/stays`` and ``silver/incomplete`` of these Silver rows, typed and sorted."""
-    folded = fold(silver.iter_rows(named=True))
+    folded = fold(silver.iter_rows(named=True), stale_days)
     return {table.name: framed(table, rows) for table, rows in zip(FOLDED, rows_of(folded), strict=True)}
 
 
@@ -22,24 +22,20 @@ def rows_of(folded: Folded) -> tuple[list[Row], list[Row], list[Row]]:
     return folded.visits, folded.stays, folded.incomplete
 
 
-def expected_gold(silver: pl.DataFrame, timezone: str, staffed: pl.DataFrame | None) -> dict[str, pl.DataFrame]:
+def expected_gold(
+    silver: pl.DataFrame, timezone: str, staffed: pl.DataFrame | None, stale_days: int
+) -> dict[str, pl.DataFrame]:
     """The KPI tables of these Silver rows, typed and sorted by their keys; ``gold/compliance`` is not among them.
 
     ``silver`` has the columns of ``silver/events`` that visits are folded from, in any order; ``staffed`` is facility,
     department, staffed_beds, valid_from (a date), or None.
     """
-    folded = fold(silver.iter_rows(named=True))
-    return gold_of(folded.visits, folded.stays, timezone, silver, staffed)
-
-
-def gold_of(
-    visits: list[Row], stays: list[Row], timezone: str, silver: pl.DataFrame, staffed: pl.DataFrame | None
-) -> dict[str, pl.DataFrame]:
-    """The KPI tables of visits and stays, the data ending with the last event of ``silver``."""
+    folded = fold(silver.iter_rows(named=True), stale_days)
     if silver.is_empty():
         return {table.name: table.empty() for table in KPIS}
     beds = [] if staffed is None else staffed.to_dicts()
-    hospital = naive.Hospital(visits, stays, timezone, max(silver["event_time"].to_list()), beds)
+    data_end = max(silver["event_time"].to_list())
+    hospital = naive.Hospital(folded.visits, folded.stays, timezone, data_end, stale_days, beds)
     rows = naive.kpis(hospital)
     return {table.name: framed(table, rows[table.name]) for table in KPIS}
 

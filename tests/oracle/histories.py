@@ -42,6 +42,7 @@ _HOURS: Final = (st.integers(-3, 5) | st.integers(-30, 30)).map(lambda n: timede
 _FOLLOW_UP: Final = st.sampled_from([timedelta(hours=n) for n in (0, 0, 24, 719, 720, 721)])
 _NEARLY_720_H: Final = st.sampled_from([timedelta(hours=720, microseconds=n) for n in (-1, 0, 1)])
 _BACK_AFTER: Final = st.sampled_from([timedelta(0), timedelta(microseconds=1), timedelta(days=3)]) | _NEARLY_720_H
+_STALE_DAYS: Final = st.sampled_from([1, 2, 30, 60])
 _DAYS_ON: Final = st.sampled_from([0, 0, 1, -1, 2, 30, 31])
 _COURSES: Final = (
     ("admit", "discharge"), ("admit",), ("admit", "transfer", "discharge"), ("admit", "transfer", "update"),
@@ -54,16 +55,19 @@ _COURSES: Final = (
 
 @dataclass(frozen=True)
 class History:
-    """Silver rows in the order they arrived, a time zone, and staffed beds or None."""
+    """Silver rows in the order they arrived, a time zone, staffed beds or None, days until an open visit is stale."""
 
     silver: pl.DataFrame
     timezone: str
     staffed: pl.DataFrame | None
+    stale_days: int
 
     def __repr__(self) -> str:
         """In full, so that a failing example can be pasted into a test: these people are invented."""
         beds = None if self.staffed is None else self.staffed.rows()
-        return f"History(silver_of({self.silver.select(READ).to_dicts()}), {self.timezone!r}, {beds})"
+        return (
+            f"History(silver_of({self.silver.select(READ).to_dicts()}), {self.timezone!r}, {beds}, {self.stale_days})"
+        )
 
     def _repr_pretty_(self, printer: Any, _cycle: bool) -> None:
         printer.text(repr(self))  # Hypothesis writes a dataclass its own way, which cuts frames short
@@ -175,7 +179,7 @@ def histories(draw: st.DrawFn) -> History:
     chance.shuffle(events)
     days = sorted({time.astimezone(ZoneInfo(timezone)).date() for time in times})
     beds = draw(st.none() | staffed_beds(days))
-    return History(silver_of(events), timezone, beds)
+    return History(silver_of(events), timezone, beds, draw(_STALE_DAYS))
 
 
 def silver_of(events: list[Row]) -> pl.DataFrame:

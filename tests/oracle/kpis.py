@@ -21,6 +21,7 @@ class Hospital:
     stays: list[Row]
     timezone: str
     data_end: datetime
+    stale_days: int
     staffed: list[Row] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -29,6 +30,7 @@ class Hospital:
         self.admissions_of: dict[str, list[datetime]] = defaultdict(list)
         for visit in self.visits:
             self.admissions_of[visit["patient_key"]].append(visit["admitted_at"])
+        self.last_event_of = {visit["visit_key"]: visit["last_event_at"] for visit in self.visits}
 
     def day(self, time: datetime) -> date:
         return time.astimezone(self.zone).date()
@@ -39,6 +41,11 @@ class Hospital:
     def start_of(self, day: date) -> datetime:
         """The instant at which the local day begins: 24:00 of the day before."""
         return datetime(day.year, day.month, day.day, tzinfo=self.zone).astimezone(UTC)
+
+    def is_forgotten(self, stay: Row, day: date) -> bool:
+        """Whether nobody has been heard of so long that the visit counts no more on this day, unless it was closed."""
+        stale_at = self.last_event_of[stay["visit_key"]] + timedelta(days=self.stale_days)
+        return stay["to_time"] is None and self.day(stale_at) < day
 
     def is_index(self, visit: Row) -> bool:
         return visit["disposition"] not in NOT_INDEX and visit["discharged_at"] + FOLLOW_UP <= self.data_end
@@ -125,9 +132,8 @@ def los(visit: Row) -> int:
 
 def outcomes(hospital: Hospital) -> Iterator[Row]:
     names = "month", "facility", "department", "disposition"
-    known = [visit for visit in hospital.gone if visit["disposition"] is not None]
     for key, visits in grouped(
-        known, lambda v: (hospital.month(v["discharged_at"]), v["facility"], v["department"], v["disposition"])
+        hospital.gone, lambda v: (hospital.month(v["discharged_at"]), v["facility"], v["department"], v["disposition"])
     ):
         yield dict(zip(names, key, strict=True)) | {"discharges": len(visits)}
 
@@ -142,7 +148,8 @@ def occupancy(hospital: Hospital) -> Iterator[Row]:
         if known[0] != month_of(day):
             known = month_of(day), _stays_of(hospital, month_of(day))
         for (facility, department), stays in grouped(known[1], lambda stay: (stay["facility"], stay["department"])):
-            occupied = sum(_holds(stay, hospital.start_of(day + timedelta(days=1))) for stay in stays)
+            midnight = hospital.start_of(day + timedelta(days=1))
+            occupied = sum(_holds(stay, midnight) and not hospital.is_forgotten(stay, day) for stay in stays)
             yield {"day": day, "facility": facility, "department": department, "month": known[0]} | _rate(
                 occupied, _staffed(hospital, day, facility, department)
             )
@@ -150,13 +157,15 @@ def occupancy(hospital: Hospital) -> Iterator[Row]:
 
 
 def _stays_of(hospital: Hospital, month: date) -> list[Row]:
-    """The stays that overlap a month."""
+    """The stays that overlap a month, those that nobody closed as long as they count."""
     begin = hospital.start_of(month)
     end = hospital.start_of(month_of(month + timedelta(days=31)))
     return [
         stay
         for stay in hospital.stays
-        if stay["from_time"] < end and (stay["to_time"] is None or stay["to_time"] >= begin)
+        if stay["from_time"] < end
+        and (stay["to_time"] is None or stay["to_time"] >= begin)
+        and not hospital.is_forgotten(stay, month)
     ]
 
 

@@ -25,8 +25,9 @@ class Truth:
     staffed: pl.DataFrame
 
     def hospital(self, timezone: str) -> naive.Hospital:
-        """What the naive KPIs are counted from."""
-        return naive.Hospital(self.visits, self.stays, timezone, self.data_end, self.staffed.to_dicts())
+        """What the naive KPIs are counted from. Whoever was not discharged is in a bed: nobody is forgotten."""
+        visits = [visit | {"last_event_at": self.data_end} for visit in self.visits]
+        return naive.Hospital(visits, self.stays, timezone, self.data_end, 60, self.staffed.to_dicts())
 
 
 def read_truth(folder: Path, key: LakeKey, staffed_beds: Path) -> Truth:

@@ -36,14 +36,17 @@ class History:
         return [event for event in self.stands if event["event_type"] == kind]
 
 
-def fold(events: Iterable[Row]) -> Folded:
-    """Fold Silver rows, in any order."""
+def fold(events: Iterable[Row], stale_days: int) -> Folded:
+    """Fold Silver rows, in any order. An open visit is stale ``stale_days`` after its last event."""
     by_visit: dict[str, list[Row]] = defaultdict(list)
     for event in events:
         by_visit[event["visit_key"]].append(event)
     folded = Folded()
     for visit in by_visit.values():
         _add(folded, told(sorted(visit, key=place_in_order)))
+    now = max((event["event_time"] for visit in by_visit.values() for event in visit), default=None)
+    for row in folded.visits:
+        row["stale"] = row["discharged_at"] is None and now - row["last_event_at"] >= timedelta(days=stale_days)
     return folded
 
 
@@ -137,7 +140,7 @@ def _visit(history: History, moves: list[Row]) -> Row:
         "admit_department": first["department"],
         "diagnosis_code": coded[-1]["diagnosis_code"] if coded else None,
         "diagnosis": coded[-1]["diagnosis"] if coded else None,
-        "disposition": discharges[-1]["disposition"] if discharges else None,
+        "disposition": (discharges[-1]["disposition"] or "unknown") if discharges else None,
         "flags": sorted(_flags_of_any(history) + _flags_of_visit(history)),
         "admit_month": month_of(admitted_at.date()),
     }

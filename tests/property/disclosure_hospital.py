@@ -63,7 +63,7 @@ def _visit(chance: random.Random, shape: Shape) -> Visit:
     left = admitted + timedelta(min(int(chance.expovariate(0.4)), shape.days))
     gone = left < START + timedelta(shape.days + 2)
     department = one("D", shape.departments)
-    disposition = some(chance.choice(("home", "home", "rehab", "expired", "ama"))) if gone else None
+    disposition = some(chance.choice(("home", "home", "rehab", "expired", "ama"))) or "unknown" if gone else None
     index = gone and disposition not in NO_INDEX and chance.random() > shape.gaps
     code = some(one("C", shape.codes))
     return Visit(
@@ -112,7 +112,7 @@ def gold(history: list[Visit]) -> dict[str, pl.DataFrame]:
             deaths=_died,
         ),
         "outcomes": _counted(
-            [v for v in left if v.disposition],
+            left,
             ("month", "facility", "department", "disposition"),
             lambda v: (_month(v.discharged), v.facility, v.department, v.disposition),
             discharges=lambda v: True,

@@ -33,33 +33,35 @@ def messages(draw: st.DrawFn) -> Message:
         diagnosis_code=draw(st.sampled_from(("I21.4", "J18.9", None))),
         treatment=draw(st.sampled_from(("Stent", None))),
         severity=draw(st.sampled_from(("minor", "extreme", None))),
-        disposition=draw(st.sampled_from(("home", "expired", "ama"))),
+        disposition=draw(st.sampled_from(("home", "expired", "ama", None))),
     )
 
 
+# Of the hundred days that the events lie in: open visits become stale, some of them while others have events.
+stale = st.sampled_from((1, 10, 30, 60))
 appends = st.lists(st.lists(messages(), min_size=1, max_size=8), min_size=2, max_size=4)
 
 
-def compare(chunks: list[list[Message]], zone: str) -> None:
+def compare(chunks: list[list[Message]], zone: str, stale_days: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         reference = beds(Path(folder))
         piecemeal = make_lake(Path(folder) / "piecemeal")
         for chunk in chunks:
             Feeder(piecemeal).land(chunk)
-            build(piecemeal, timezone=zone, reference=reference)
+            build(piecemeal, timezone=zone, reference=reference, stale_days=stale_days)
         whole = make_lake(Path(folder) / "whole", *chunks)
-        assert build(whole, timezone=zone, reference=reference).kind == "full"
+        assert build(whole, timezone=zone, reference=reference, stale_days=stale_days).kind == "full"
         assert different(piecemeal.root, whole.root) == []
 
 
 @settings(max_examples=3)
-@given(chunks=appends, zone=st.sampled_from(ZONES))
-def test_refreshes_are_a_full_build(chunks: list[list[Message]], zone: str) -> None:
-    compare(chunks, zone)
+@given(chunks=appends, zone=st.sampled_from(ZONES), stale_days=stale)
+def test_refreshes_are_a_full_build(chunks: list[list[Message]], zone: str, stale_days: int) -> None:
+    compare(chunks, zone, stale_days)
 
 
 @pytest.mark.slow
 @settings(max_examples=60, derandomize=False)
-@given(chunks=appends, zone=st.sampled_from(ZONES))
-def test_refreshes_are_a_full_build_at_length(chunks: list[list[Message]], zone: str) -> None:
-    compare(chunks, zone)
+@given(chunks=appends, zone=st.sampled_from(ZONES), stale_days=stale)
+def test_refreshes_are_a_full_build_at_length(chunks: list[list[Message]], zone: str, stale_days: int) -> None:
+    compare(chunks, zone, stale_days)

@@ -12,8 +12,8 @@ from tests.oracle.frames import FOLDED, differences, expected_lake
 from tests.oracle.histories import History, histories
 
 
-def folded(silver: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    return {table.name: frame for table, frame in zip(FOLDED, fold(silver), strict=True)}
+def folded(silver: pl.DataFrame, stale_days: int = 60) -> dict[str, pl.DataFrame]:
+    return {table.name: frame for table, frame in zip(FOLDED, fold(silver, stale_days), strict=True)}
 
 
 def all_differences(ours: dict[str, pl.DataFrame], expected: dict[str, pl.DataFrame]) -> list[str]:
@@ -23,7 +23,8 @@ def all_differences(ours: dict[str, pl.DataFrame], expected: dict[str, pl.DataFr
 @settings(max_examples=max(100, settings.default.max_examples))
 @given(histories())
 def test_a_history_folds_as_the_oracle_reads_it(history: History) -> None:
-    assert all_differences(folded(history.silver), expected_lake(history.silver)) == []
+    ours, expected = (read(history.silver, history.stale_days) for read in (folded, expected_lake))
+    assert all_differences(ours, expected) == []
 
 
 @given(histories(), st.integers(0, 2**32))
@@ -36,7 +37,7 @@ def test_any_order_of_arrival_gives_the_same_visits(history: History, seed: int)
 @given(histories())
 def test_no_event_is_lost_and_the_stays_of_a_visit_fill_its_time(history: History) -> None:
     """What must hold whatever the oracle says."""
-    visits, stays, incomplete = fold(history.silver)
+    visits, stays, incomplete = fold(history.silver, history.stale_days)
     keys = [*visits["visit_key"], *incomplete["visit_key"]]
     assert sorted(keys) == sorted(set(history.silver["visit_key"]))
     assert visits["events"].sum() + incomplete["events"].sum() == history.silver.height

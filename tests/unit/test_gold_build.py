@@ -8,7 +8,7 @@ from unittest import mock
 
 import polars as pl
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 
 from app import replay
 from lake.errors import LakeError, UsageError
@@ -235,9 +235,9 @@ def test_files_gone_since_a_crash_make_the_next_build_a_full_one(tmp_path: Path)
     [
         (
             0,
-            r"built by an older version of Wardlake; got Gold format 0; expected format 1; run '.* gold --full'",
+            r"built by an older version of Wardlake; got Gold format 0; expected format 2; set WARDLAKE_LAKE to a new",
         ),
-        (99, r"built by a newer version of Wardlake; got Gold format 99; expected format 1; upgrade Wardlake"),
+        (99, r"built by a newer version of Wardlake; got Gold format 99; expected format 2; upgrade Wardlake"),
     ],
 )
 def test_gold_of_another_version_is_left_alone(tmp_path: Path, gold_format: int, said: str) -> None:
@@ -245,16 +245,21 @@ def test_gold_of_another_version_is_left_alone(tmp_path: Path, gold_format: int,
     build(lake)
     overwrite(lake.root, BUILDS, rows(lake.root, BUILDS).with_columns(gold_format=pl.lit(gold_format, pl.Int32)))
     Feeder(lake).land(MOVED)
-    with pytest.raises(LakeError, match=said):
-        build(lake)
+    for full in (False, True):
+        with pytest.raises(LakeError, match=said):
+            build(lake, full=full)
     found = last(lake.root)
     assert found is not None
     assert found.build_id == 1
-    if gold_format == 0:
-        assert build(lake, full=True).kind == "full"
-    else:
-        with pytest.raises(LakeError, match="newer version"):
-            build(lake, full=True)
+
+
+def test_a_build_of_before_visits_could_be_stale_is_refused_in_the_same_words(tmp_path: Path) -> None:
+    lake = make_lake(tmp_path / "lake", ADMITTED)
+    build(lake)
+    older = rows(lake.root, BUILDS).drop("stale_visit_days").with_columns(gold_format=pl.lit(1, pl.Int32))
+    write_deltalake(DeltaTable(lake.root / BUILDS.name), older, mode="overwrite", schema_mode="overwrite")
+    with pytest.raises(LakeError, match="built by an older version of Wardlake; got Gold format 1"):
+        build(lake)
 
 
 def test_a_full_disk_is_one_line_and_leaves_the_old_gold(tmp_path: Path) -> None:

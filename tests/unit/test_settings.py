@@ -37,6 +37,7 @@ def test_defaults(tmp_path: Path) -> None:
     assert (settings.topic, settings.group, settings.policy) == (TOPIC, "wardlake", "display")
     assert (settings.key, settings.key_file) == (None, None)
     assert settings.dedup_key == ("patient_id", "event_time")
+    assert settings.stale_visit_days == 60
     assert (settings.timezone, settings.batch_messages, settings.batch_seconds) == ("UTC", 15_000, 0.5)
 
 
@@ -103,6 +104,7 @@ def test_the_dedup_key_is_made_of_fields_of_the_contract() -> None:
         ("topic", "healthcare.data-2_x"),
         ("policy", "safe_harbor"),
         ("timezone", "Asia/Kathmandu"),
+        ("stale_visit_days", "1"),
         ("batch_messages", "500000"),
         ("batch_seconds", "0.05"),
     ],
@@ -125,6 +127,9 @@ def test_what_fits_is_taken(monkeypatch: pytest.MonkeyPatch, name: str, text: st
         ("timezone", "Mars/Olympus", "an IANA time zone, such as Europe/London"),
         ("timezone", "../UTC", "an IANA time zone, such as Europe/London"),
         ("timezone", "Europe", "an IANA time zone, such as Europe/London"),
+        ("stale_visit_days", "0", "a whole number of days from 1 to 36500"),
+        ("stale_visit_days", "36501", "a whole number of days from 1 to 36500"),
+        ("stale_visit_days", "1.5", "a whole number of days from 1 to 36500"),
         ("batch_messages", "0", "a whole number from 1 to 500000"),
         ("batch_messages", "500001", "a whole number from 1 to 500000"),
         ("batch_messages", "many", "a whole number from 1 to 500000"),

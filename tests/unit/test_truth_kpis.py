@@ -37,7 +37,7 @@ class Simulated:
         """Our KPIs of what was folded."""
         start = self.folded.visits["admitted_at"].to_list()
         end = self.silver["event_time"].to_list()
-        return kpis(self.folded.visits, self.folded.stays, self.truth.staffed, timezone, min(start), max(end))
+        return kpis(self.folded.visits, self.folded.stays, self.truth.staffed, timezone, min(start), max(end), 60)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Simulated:
     messages = [(n % PARTITIONS, payload) for n, payload in enumerate(payloads)]
     make_lake(folder / "lake", *(messages[n : n + BATCH] for n in range(0, len(messages), BATCH)))
     silver = rows(folder / "lake", SILVER)
-    return Simulated(silver, fold(silver), read_truth(folder, KEY, folder / "staffed_beds.csv"))
+    return Simulated(silver, fold(silver, 60), read_truth(folder, KEY, folder / "staffed_beds.csv"))
 
 
 def chosen(frame: pl.DataFrame, columns: list[str], like: Rows) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -90,10 +90,10 @@ def test_every_kpi_is_what_really_happened(simulated: Simulated, timezone: str) 
 
 
 def test_the_oracle_reads_the_same_from_silver(simulated: Simulated) -> None:
-    expected = expected_lake(simulated.silver)
+    expected = expected_lake(simulated.silver, 60)
     for table, ours in zip((VISITS, STAYS, INCOMPLETE), simulated.folded, strict=True):
         assert differences(table.name, ours, expected[table.name]) == []
-    ours, gold = simulated.gold("UTC"), expected_gold(simulated.silver, "UTC", simulated.truth.staffed)
+    ours, gold = simulated.gold("UTC"), expected_gold(simulated.silver, "UTC", simulated.truth.staffed, 60)
     assert [text for name in gold for text in differences(name, ours[name], gold[name])] == []
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from lake.gold.compute import STAFFED_BEDS, kpis
 from lake.gold.fold import fold
-from lake.gold.tables import ADMISSIONS, DOCTORS, KPIS, LENGTH_OF_STAY, OCCUPANCY
+from lake.gold.tables import ADMISSIONS, DOCTORS, KPIS, LENGTH_OF_STAY, OCCUPANCY, OUTCOMES
 from lake.tables import INCOMPLETE, STAYS, VISITS
 from tests.oracle.frames import FOLDED, expected_gold, expected_lake
 from tests.oracle.histories import silver_of
@@ -30,19 +30,20 @@ def silver(events: Sequence[Event]) -> pl.DataFrame:
     return silver_of([{"message_id": f"m-{number:02}"} | event for number, event in enumerate(events)])
 
 
-def lakes(*events: Event) -> list[dict[str, pl.DataFrame]]:
+def lakes(*events: Event, stale_days: int = 60) -> list[dict[str, pl.DataFrame]]:
     """Visits, stays and incomplete visits by both."""
     rows = silver(events)
-    ours = dict(zip([table.name for table in FOLDED], fold(rows), strict=True))
-    return [ours, expected_lake(rows)]
+    ours = dict(zip([table.name for table in FOLDED], fold(rows, stale_days), strict=True))
+    return [ours, expected_lake(rows, stale_days)]
 
 
-def golds(*events: Event, timezone: str = "UTC") -> list[dict[str, pl.DataFrame]]:
+def golds(*events: Event, timezone: str = "UTC", stale_days: int = 60) -> list[dict[str, pl.DataFrame]]:
     """The KPIs by both."""
     rows, beds = silver(events), pl.DataFrame(STAFFED, schema=STAFFED_BEDS, orient="row")
-    visits, stays, _ = fold(rows)
+    visits, stays, _ = fold(rows, stale_days)
     first, last = min(visits["admitted_at"].to_list()), max(rows["event_time"].to_list())
-    return [kpis(visits, stays, beds, timezone, first, last), expected_gold(rows, timezone, beds)]
+    ours = kpis(visits, stays, beds, timezone, first, last, stale_days)
+    return [ours, expected_gold(rows, timezone, beds, stale_days)]
 
 
 def test_a_cancel_takes_back_the_last_of_its_kind_that_still_stands() -> None:
@@ -80,7 +81,7 @@ def test_a_history_that_is_no_visit_is_set_apart(events: list[Event], flags: lis
 def test_a_discharge_repeated_says_how_the_visit_ended_even_if_it_says_nothing() -> None:
     events = [at(0, "admit"), at(1, "discharge", disposition="home"), at(2, "discharge")]
     for tables in lakes(*events):
-        assert tables[VISITS.name].select("disposition", "flags").rows() == [(None, ["repeated_discharge"])]
+        assert tables[VISITS.name].select("disposition", "flags").rows() == [("unknown", ["repeated_discharge"])]
 
 
 def test_lengths_of_stay() -> None:
@@ -111,6 +112,36 @@ def test_the_census_is_taken_at_midnight() -> None:
         ]
 
 
+def test_a_discharge_that_does_not_say_how_counts_as_unknown() -> None:
+    events = [at(0, "admit"), at(24, "discharge"), at(30, "admit", visit="b")]
+    for tables in lakes(*events):
+        assert tables[VISITS.name].sort("visit_key")["disposition"].to_list() == ["unknown", None]
+    for tables in golds(*events):
+        assert tables[OUTCOMES.name].select("disposition", "discharges").rows() == [("unknown", 1)]
+
+
+@pytest.mark.parametrize(("hours", "is_stale"), [(47, False), (48, True), (49, True)])
+def test_an_open_visit_is_stale_so_many_days_after_its_last_event(hours: float, is_stale: bool) -> None:
+    """One is open and silent, one is discharged and silent; a third one's event is the last of the data.
+
+    An event that comes late makes it an open visit again.
+    """
+    events = [at(0, "admit"), at(0, "admit", visit="b"), at(1, "discharge", visit="b")]
+    events += [at(hours, "admit", visit="c")]
+    for tables in lakes(*events, stale_days=2):
+        assert tables[VISITS.name].sort("visit_key")["stale"].to_list() == [is_stale, False, False]
+    for tables in lakes(*events, at(hours - 40, "update"), stale_days=2):
+        assert not tables[VISITS.name]["stale"].any()
+
+
+def test_a_stale_visit_is_in_the_census_to_the_day_on_which_it_became_so() -> None:
+    """Moved on the second of March, stale on the fourth; another patient comes on the seventh."""
+    events = [at(0, "admit"), at(24, "transfer", department="Medicine"), at(144, "admit", visit="b")]
+    for tables in golds(*events, stale_days=2):
+        census = tables[OCCUPANCY.name].filter(department="Medicine").sort("day")
+        assert census["occupied_midnight"].to_list() == [0, 1, 1, 1, 0, 0, 0]
+
+
 @pytest.mark.parametrize(
     ("hours", "ending", "end", "counted"),
     [
@@ -121,10 +152,13 @@ def test_the_census_is_taken_at_midnight() -> None:
         (24, "ama", 720, (0, 0)),
         (24, "transfer", 720, (0, 0)),
         (24, "hospice", 720, (1, 1)),
+        (24, "other", 720, (1, 1)),
+        (24, "unknown", 720, (1, 1)),
+        (24, None, 720, (1, 1)),
     ],
 )
 def test_a_readmission_is_within_720_hours_of_a_discharge_that_counts(
-    hours: float, ending: str, end: float, counted: tuple[int, int]
+    hours: float, ending: str | None, end: float, counted: tuple[int, int]
 ) -> None:
     events = [at(0, "admit"), at(10, "discharge", disposition=ending)]
     events += [at(10 + hours, "admit", visit="b"), at(10 + end, "update", visit="b")]

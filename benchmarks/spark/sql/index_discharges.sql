@@ -4,7 +4,7 @@ WITH candidates AS (
     FROM local_visits, bounds
     WHERE
         discharged_at IS NOT NULL
-        AND coalesce(disposition NOT IN ('expired', 'ama', 'transfer'), true)
+        AND disposition NOT IN ('expired', 'ama', 'transfer')
         AND discharged_at + INTERVAL 720 HOURS <= data_end
 ),
 followed AS (

@@ -24,7 +24,7 @@ SELECT
     coded.text AS diagnosis,
     severity,
     treatment,
-    disposition,
+    if(discharged_at IS NOT NULL, coalesce(disposition, 'unknown'), NULL) AS disposition,
     sex,
     birth_year,
     array_compact(array(
@@ -35,6 +35,7 @@ SELECT
         if(last_transfer_at > discharged_at, 'transfer_after_discharge', NULL),
         if(first_transfer_at < admitted_at, 'transfer_before_admission', NULL)
     )) AS flags,
+    discharged_at IS NULL AND last_event_at <= (SELECT max(event_time) FROM events) - INTERVAL 1440 HOURS AS stale,
     events,
     first_event_at,
     last_event_at,

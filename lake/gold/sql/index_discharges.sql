@@ -1,6 +1,7 @@
 -- Index discharges of the months to be built, and whether each was followed by a readmission within 30 days.
 -- The patient left alive, not against medical advice, not to another hospital, and the data goes on for 30 days after
--- it. A readmission is the same patient's next admission, to whichever facility, 720 hours after the discharge at most.
+-- it. A discharge with disposition other or unknown counts as alive. A readmission is the same patient's next admission,
+-- to whichever facility, 720 hours after the discharge at most.
 -- Source: CMS hospital-wide all-cause readmission measure; Tuva Project, readmissions mart.
 SELECT
     i.discharge_day,
@@ -16,5 +17,5 @@ ASOF LEFT JOIN (
 ) AS a ON i.patient_key = a.patient_key AND i.discharged_at < a.admitted_at
 WHERE
     i.discharged_in IN (SELECT month FROM months)
-    AND coalesce(i.disposition NOT IN ('expired', 'ama', 'transfer'), true)
+    AND i.disposition NOT IN ('expired', 'ama', 'transfer')
     AND i.discharged_at + INTERVAL 720 HOURS <= (SELECT data_end FROM bounds)

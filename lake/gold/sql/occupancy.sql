@@ -2,7 +2,7 @@
 -- day: local calendar day; the last one is as of the end of the data
 -- facility: hospital
 -- department: department in which the patients are at midnight
--- occupied_midnight: patients in a bed at 24:00 of day; a same-day stay counts 0
+-- occupied_midnight: patients in a bed at 24:00 of day; a same-day stay counts 0, a stale visit not after it became so
 -- staffed_beds: staffed beds in force, from the reference table; null where it has none
 -- occupancy_rate: occupied_midnight / staffed_beds; null without staffed beds; above 1 means more patients than beds
 -- month: first day of the month of day

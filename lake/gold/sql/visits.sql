@@ -1,5 +1,7 @@
 -- One row per visit of which an admission stands.
 -- Length of stay: days from admission to discharge, fractions included (OECD: days stayed).
+-- A discharge that does not say how the visit ended counts as unknown; an open visit has no disposition.
+-- Stale: open, and without an event for WARDLAKE_STALE_VISIT_DAYS before the end of the data (fold.py makes the macro).
 WITH places AS (
     SELECT
         visit_key,
@@ -25,7 +27,7 @@ SELECT
     coded.text AS diagnosis,
     severity,
     treatment,
-    disposition,
+    if(discharged_at IS NOT NULL, coalesce(disposition, 'unknown'), NULL) AS disposition,
     sex,
     birth_year,
     list_filter([
@@ -36,6 +38,7 @@ SELECT
         if(last_transfer_at > discharged_at, 'transfer_after_discharge', NULL),
         if(first_transfer_at < admitted_at, 'transfer_before_admission', NULL)
     ], lambda flag: flag IS NOT NULL) AS flags,
+    is_stale(discharged_at, last_event_at) AS stale,
     events,
     first_event_at,
     last_event_at,

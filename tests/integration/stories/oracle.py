@@ -68,7 +68,6 @@ def _is_valid(event: dict[str, Any]) -> bool:
         all(name in filled for name in REQUIRED)
         and all(filled.get(name) in (None, *allowed) for name, allowed in VALUE_SETS.items())
         and re.match(ICD10_PATTERN, filled.get("diagnosis_code", "I10")) is not None
-        and (filled["event_type"] != "discharge" or "disposition" in filled)
         and _instant(filled) is not None
     )
 
