@@ -17,9 +17,10 @@ from playwright.sync_api import Page, expect
 
 from dashboards import pipeline_prefect
 from flows import signin
+from tests.browser import chromium
 from tests.commands import Place
 from tests.lakes import KEY_TEXT
-from tests.prefects import Prefect, chromium, prefect, sign_in, signed_in, until
+from tests.prefects import Prefect, prefect, sign_in, signed_in, until
 
 STEP: Final = "prefect.deployments.steps.run_shell_script"
 
