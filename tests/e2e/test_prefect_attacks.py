@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import httpx
 import psutil
+import pytest
 from playwright.sync_api import Page, expect
 
 from dashboards import pipeline_prefect
@@ -56,6 +57,7 @@ async function attack(api, deployment, body) {
 </script>"""
 
 
+@pytest.mark.browser
 def test_nobody_but_who_signs_in_runs_anything(tmp_path: Path) -> None:
     """One server for all of it, as the demo starts it: starting one takes longer than the rest."""
     marker = tmp_path / "ran"
