@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
+from urllib.parse import urlsplit
 
 from app.child import HOST, free_port, spawn, stop
 from lake.errors import UsageError
@@ -30,17 +31,19 @@ _NEVER: Final = (
 )
 """What the dashboards are not told: the key, what opens the topic, what starts flows, and where these or a file that
 may hold them are."""
+_PORTS: Final = {"http": 80, "https": 443}
 _EVERYWHERE: Final = {"0.0.0.0": HOST, "::": "::1"}  # noqa: S104  (named, not listened on)
 LOOPBACK: Final = ("localhost", HOST, "::1")
 """Names of the loopback."""
+ORIGINS: Final = "WARDLAKE_DASHBOARD_ORIGINS"
+"""Where people find the dashboards by a name or through a proxy; with spaces between."""
 
 
 class Dashboard:
     """A Streamlit server with the dashboards, and nothing left of it after ``stop``.
 
-    It dies with this process, as ``app.child.spawn`` says. It has no key, and asks no other host for anything. Only a
-    browser that asked for this machine by a name of the loopback is served, unless it listens on more than that: a
-    page from elsewhere that had its own name point here would read the figures otherwise.
+    It dies with this process, as ``app.child.spawn`` says. It has no key, and asks no other host for anything. Requests
+    for another host name, or from a page of another origin, are refused: ``dashboards/same_origin.py``.
     """
 
     def __init__(self, main: Path, settings: Mapping[str, str], *, host: str = HOST, port: int = PORT) -> None:
@@ -115,8 +118,7 @@ class Dashboard:
         ]
 
     def _environment(self) -> dict[str, str]:
-        ours = {} if self.host not in LOOPBACK else {"STREAMLIT_SERVER_ALLOWED_HOSTS": " ".join(LOOPBACK)}
-        told = ours | os.environ | dict(self._settings)
+        told = os.environ | dict(self._settings)
         return {name: value for name, value in told.items() if name.upper() not in _NEVER}
 
     def _answers(self) -> bool:
@@ -137,6 +139,23 @@ class Dashboard:
             expected=f"an answer at {self.address}",
             next_move=f"run 'python -m streamlit run {self._main}' to see why",
         )
+
+
+def checked_origin(text: str) -> str:
+    """An origin as a browser writes it: lower case, without the scheme's own port. Raises ``UsageError``."""
+    try:
+        split = urlsplit(text.strip().lower())
+        host, port = split.hostname, split.port
+    except ValueError:
+        split, host, port = urlsplit(""), None, None
+    if split.scheme not in _PORTS or not host or split.path.strip("/") or "@" in split.netloc or split.query:
+        raise UsageError(
+            f"--origin ({ORIGINS}) is wrong",
+            got=repr(text),
+            expected="http:// or https:// and a host name, as in https://dash.example.org",
+        )
+    named = f"[{host}]" if ":" in host else host
+    return f"{split.scheme}://{named}" + (f":{port}" if port not in {None, _PORTS[split.scheme]} else "")
 
 
 def _require_free(host: str, port: int) -> None:

@@ -1,4 +1,4 @@
-"""The dashboards: ``streamlit run dashboards/main.py``, as ``wardlake dashboard`` does."""
+"""The dashboards: which pages there are, and what is drawn around each. Served by ``dashboards/asgi.py``."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta

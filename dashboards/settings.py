@@ -28,6 +28,7 @@ class Settings(BaseSettings):
     topic: str = TOPIC
     dashboard_stale_hours: float = Field(default=26, gt=0)
     dashboard_auth: bool = False
+    dashboard_origins: str = ""
     dashboard_sql_seconds: float = Field(default=10, gt=0, le=300)
     dashboard_prefect_auth_file: Path | None = None
     prefect_api: str | None = Field(default=None, validation_alias="PREFECT_API_URL")

@@ -13,7 +13,7 @@ from app import settings as configuration
 from app.child import HOST
 from app.cli.options import DataOption, KafkaOption, LakeOption
 from app.cli.output import err
-from app.dashboard import LOOPBACK, PORT, Dashboard
+from app.dashboard import LOOPBACK, ORIGINS, PORT, Dashboard, checked_origin
 from app.settings import Settings
 from lake.errors import UsageError
 
@@ -23,15 +23,25 @@ _LOOK_SECONDS: Final = 0.2
 def dashboard(
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = HOST,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 is any free one.")] = PORT,
+    origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--origin",
+            envvar=ORIGINS,
+            help="Address that people open them at, as https://dash.example.org; may be given more than once.",
+        ),
+    ] = None,
     data: DataOption = None,
     lake: LakeOption = None,
     kafka: KafkaOption = None,
 ) -> None:
     """Show the dashboards in the browser, until Ctrl-C or SIGTERM. They read Gold with small cells hidden.
 
-    On this machine only, unless --host says more. The lake's key is not needed, and not handed on.
+    On this machine only, unless --host says more. Requests for another host name than those of --host and --origin, or
+    from a page of another origin, are refused. The lake's key is not needed, and not handed on.
     """
     settings = configuration.load(find_demo=True, data=data, lake=lake, kafka=kafka)
+    origins = {ORIGINS: " ".join(checked_origin(one) for one in origin or [])}
     asked_to_stop = threading.Event()
 
     def ask(_signal: int, _frame: FrameType | None) -> None:
@@ -39,7 +49,7 @@ def dashboard(
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with of(settings, host=host, port=port) as running:
+        with of(settings, host=host, port=port, more=origins) as running:
             _run(running, asked_to_stop)
     finally:
         for number, handler in before.items():
@@ -72,9 +82,9 @@ def _run(running: Dashboard, asked_to_stop: threading.Event) -> None:
 
 
 def _main() -> Path:
-    """The script that Streamlit runs."""
+    """The file that Streamlit serves."""
     found = importlib.util.find_spec("dashboards")
-    main = Path(found.submodule_search_locations[0], "main.py") if found and found.submodule_search_locations else None
+    main = Path(found.submodule_search_locations[0], "asgi.py") if found and found.submodule_search_locations else None
     if main is None or not main.is_file():
         raise UsageError(
             "the dashboards are not there",

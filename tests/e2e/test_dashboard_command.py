@@ -15,6 +15,8 @@ from tests.commands import Place, Running
 from tests.lakes import KEY_TEXT, wardlake
 from tests.prefects import until
 
+LINUX_ONLY: Final = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the loopback has one address")
+
 
 def address(running: Running) -> tuple[str, int]:
     """Host and port that it says it is at, once it does."""
@@ -35,19 +37,45 @@ def started(running: Running) -> psutil.Process:
     return process
 
 
-def status(port: int, path: str, **headers: str) -> int:
-    asked = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+def status(at: tuple[str, int], path: str, **headers: str) -> int:
+    asked = http.client.HTTPConnection(*at, timeout=10)
     asked.request("GET", path, headers=headers)
     answered = asked.getresponse().status
     asked.close()
     return answered
 
 
-def socket_status(port: int, host: str) -> int:
-    """What a browser gets that takes this machine for ``host`` and opens the page's web socket."""
-    wanted = {"Connection": "Upgrade", "Upgrade": "websocket", "Origin": f"http://{host}:{port}"}
-    key = {"Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "MDEyMzQ1Njc4OWFiY2RlZg=="}
-    return status(port, "/_stcore/stream", Host=f"{host}:{port}", **wanted, **key)
+def statuses(at: tuple[str, int], host: str, origin: str) -> list[int]:
+    """What a page of ``origin`` gets that asks for the first page, for an API and for the web socket of ``host``."""
+    asked = {"Host": host, "Origin": origin}
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    key = {"Sec-WebSocket-Key": "MDEyMzQ1Njc4OWFiY2RlZg=="}
+    plain = [status(at, path, **asked) for path in ("/", "/_stcore/health")]
+    return [*plain, status(at, "/_stcore/stream", **asked, **upgrade, **key)]
+
+
+SERVED: Final = [200, 200, 101]
+REFUSED: Final = [403, 403, 403]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", pytest.param("127.0.0.2", marks=LINUX_ONLY)])
+def test_pages_of_other_hosts_and_origins_get_nothing_wherever_it_listens(tmp_path: Path, host: str) -> None:
+    place = Place(tmp_path, {"WARDLAKE_DASHBOARD_ORIGINS": "https://dash.example.org http://ward-server:8080"})
+    with place.running("dashboard", "--host", host, "--port", "0") as running:
+        at = address(running)
+        own = f"{at[0]}:{at[1]}"
+        assert statuses(at, own, f"http://{own}") == SERVED
+        assert statuses(at, "dash.example.org", "https://dash.example.org") == SERVED
+        assert statuses(at, "ward-server:8080", "http://ward-server:8080") == SERVED
+        # A name of somebody else's that leads here, another port of this machine, a page from anywhere.
+        assert statuses(at, f"evil.test:{at[1]}", f"http://evil.test:{at[1]}") == REFUSED
+        assert statuses(at, own, f"http://localhost:{at[1] + 1}") == REFUSED
+        assert statuses(at, own, "http://evil.test") == REFUSED
+        assert statuses(at, "dash.example.org", "http://dash.example.org") == REFUSED
+        assert status(at, "/", Host="evil.test") == 403
+        opened = socket.create_connection(at)  # a browser that is still there does not hold up the end
+        assert running.stop(signal.SIGTERM) == 0
+        opened.close()
 
 
 def test_it_serves_this_machine_without_the_key_and_says_when_it_dies(tmp_path: Path) -> None:
@@ -65,9 +93,7 @@ def test_it_serves_this_machine_without_the_key_and_says_when_it_dies(tmp_path: 
     with place.running("dashboard", "--port", "0", "--kafka", "127.0.0.1:1") as running:
         host, port = address(running)
         assert host == "127.0.0.1"
-        assert status(port, "/_stcore/health") == 200
-        assert socket_status(port, "localhost") == 101
-        assert socket_status(port, "rebound.example") == 403
+        assert statuses((host, port), f"localhost:{port}", f"http://localhost:{port}") == SERVED
         child = started(running)
         told = child.environ()
         assert {name for name in told if "KEY" in name and name.startswith("WARDLAKE")} == {"WARDLAKE_DEDUP_KEY"}
@@ -90,7 +116,6 @@ def test_beyond_this_machine_it_warns_and_sigterm_leaves_nothing(tmp_path: Path)
     with Place(tmp_path).running("dashboard", "--host", "0.0.0.0", "--port", str(port)) as running:
         assert address(running) == ("127.0.0.1", port)
         assert running.lines[0].startswith("warning: listening on 0.0.0.0; who reaches this machine sees the figures")
-        assert socket_status(port, "dashboards.example") == 101
         refused = Place(tmp_path).run("dashboard", "--port", str(port))
         assert refused.code == 2
         assert refused.err == (
@@ -112,14 +137,15 @@ def test_ctrl_c_while_it_starts_ends_it_too(tmp_path: Path) -> None:
     assert not child.is_running()
 
 
-REFUSED: Final = [
+WRONG: Final = [
+    (("--origin", "dash.example.org"), "--origin (WARDLAKE_DASHBOARD_ORIGINS) is wrong; got 'dash.example.org'; "),
     (("--host", "no.such.host.invalid"), "the dashboards cannot listen on no.such.host.invalid:8501; got "),
     (("--host", "192.0.2.1"), "the dashboards cannot listen on 192.0.2.1:8501; got Cannot assign requested address; "),
     (("--kafka", "nonsense"), "--kafka is wrong; got 'nonsense'; expected host:port"),
 ]
 
 
-@pytest.mark.parametrize(("flags", "said"), REFUSED)
+@pytest.mark.parametrize(("flags", "said"), WRONG)
 def test_what_cannot_be_is_one_line(flags: tuple[str, ...], said: str) -> None:
     ran = wardlake("dashboard", *flags)
     assert (ran.code, ran.out) == (2, "")
