@@ -131,10 +131,10 @@ def test_what_another_member_holds_and_does_not_land_is_waited_for(place: Place,
 
 
 def test_what_another_stream_lands_counts(house: House) -> None:
-    publish(house.broker, house.topic, 700, seed=52)
+    publish(house.broker, house.topic, 600, seed=52)
     produced = read_back(house.broker, house.topic)
-    slow = replace(house, batch_messages=2)
-    with slow.stream(until_caught_up=False, group=house.topic) as first:
+    slow = replace(house, batch_messages=20)
+    with slow.stream(until_caught_up=False, group=house.topic, rest=0.5) as first:
         first.hear("landed")
         with house.stream(group=house.topic) as second:
             second.hear("assigned 2")
@@ -152,9 +152,9 @@ def test_nothing_is_left_and_others_hold_every_partition(place: Place, broker: s
 
 
 def test_a_member_that_was_killed_holds_its_share_until_its_session_ends(house: House) -> None:
-    publish(house.broker, house.topic, 700, seed=54)
-    slow = replace(house, batch_messages=2)
-    with slow.stream(until_caught_up=False, group=house.topic) as first:
+    publish(house.broker, house.topic, 600, seed=54)
+    slow = replace(house, batch_messages=20)
+    with slow.stream(until_caught_up=False, group=house.topic, rest=0.5) as first:
         first.hear("landed")
         with house.stream(group=house.topic) as second:
             second.hear("assigned 2")

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import wraps
@@ -93,8 +94,21 @@ def say_of_the_group() -> None:
     saying(StreamApplication, "_on_revoke", "revoked")
 
 
+def slow_down(seconds: float) -> None:
+    """Rest before each poll, without the landing lock: another stream can land meanwhile."""
+    poll_row = MicroBatchConsumer.poll_row
+
+    @wraps(poll_row)
+    def later(*args: Any, **kwargs: Any) -> Any:
+        time.sleep(seconds)
+        return poll_row(*args, **kwargs)
+
+    MicroBatchConsumer.poll_row = later
+
+
 def stream(settings: Settings, order: dict[str, Any]) -> None:
     streaming._CONSUMER_CONFIG |= order["consumer"]
+    slow_down(order["rest"])
     say_of_the_group()
     try:
         streaming.run_stream(

@@ -121,10 +121,13 @@ class House:
     batch_messages: int = 400
     batch_seconds: float = 0.2
 
-    def stream(self, *, until_caught_up: bool = True, group: str | None = None, die: Any = None) -> Child:
+    def stream(
+        self, *, until_caught_up: bool = True, group: str | None = None, die: Any = None, rest: float = 0
+    ) -> Child:
+        """The stream; ``rest``: seconds before each poll."""
         consumer = {"session.timeout.ms": SESSION_MS, "heartbeat.interval.ms": SESSION_MS // 4}
         settings = {"group": group or uuid.uuid4().hex}
-        return self._child("stream", settings, die, consumer=consumer, until_caught_up=until_caught_up)
+        return self._child("stream", settings, die, consumer=consumer, until_caught_up=until_caught_up, rest=rest)
 
     def replay(self, *, quarantine: bool = False, die: Any = None, slice_rows: int = 500) -> Child:
         return self._child("quarantine" if quarantine else "replay", {}, die, slice_rows=slice_rows)
