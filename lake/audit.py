@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-import duckdb
 import polars as pl
 from deltalake.exceptions import DeltaError
 
@@ -17,15 +16,12 @@ from lake.store import DeltaStore
 from lake.tables import AUDIT
 
 _TRIES: Final = 5
-_LONGEST: Final = 10_000
-_DIGITS_SHOWN: Final = 4
-_BLANK: Final = "…"
 
 
 def append(root: Path, action: str, detail: str, rows: int | None = None, who: str | None = None) -> None:
     """Add a row to ``ops/audit`` of the lake at ``root``, now: by ``who``, or if None the user of this process.
 
-    ``detail`` must hold no patient value; ``rows`` is what was seen or written, None where that is not known. Rows
+    ``detail`` must hold no patient value (of a query: ``lake.redaction.blanked``); ``rows`` is what was seen or written, None where that is not known. Rows
     appended by many processes at once all land. Raises ``LakeError`` where the row cannot be written.
     """
     now = datetime.now(UTC)
@@ -67,30 +63,3 @@ def user() -> str:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         return f"uid {os.getuid()}"
-
-
-def blanked(text: str) -> str:
-    """A query without what may hold an identifier that somebody typed, on one line.
-
-    Literals become ``'…'``; numbers and names of more than 4 digits, and quoted names with anything but letters, digits
-    and underscores in them, become ``…``; comments go. At most 10,000 characters.
-    """
-    raw = text.encode()
-    tokens = duckdb.tokenize(text)
-    ends = [*(start for start, _ in tokens), len(raw)][1:]
-    spans = zip(tokens, ends, strict=True)
-    words = [_word(raw[start:end].decode(), kind.name) for (start, kind), end in spans]
-    return " ".join("".join(words).split())[:_LONGEST]
-
-
-def _word(written: str, kind: str) -> str:
-    token = written.rstrip()
-    space = " " if token != written else ""
-    if kind == "comment":
-        return " "
-    if kind == "string_const":
-        return f"'{_BLANK}'{space}"
-    quoted = token.startswith('"') and not token.strip('"').replace("_", "").isalnum()
-    if quoted or sum(map(str.isdigit, token)) > _DIGITS_SHOWN:
-        return _BLANK + space
-    return written

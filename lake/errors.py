@@ -32,6 +32,12 @@ class UsageError(WardlakeError):
     """Wrong use or configuration: a flag, a setting, a file, a query."""
 
 
+class QueryInterrupted(WardlakeError):
+    """The user ended a query, with Ctrl-C."""
+
+    exit_code = 130
+
+
 class LakeError(WardlakeError):
     """The lake at this path cannot be used as asked: not a lake, another key, a newer format."""
 

@@ -25,7 +25,7 @@ _COMMANDS: Final = {
     "produce": ("produce", "app"),
     "stream": ("stream", "stream"),
     "dashboard": ("dashboard", "dashboard"),
-    "sql": ("look", "sql"),
+    "sql": ("sql", "sql"),
     "status": ("look", "status"),
     "verify": ("integrity", "verify"),
     "replay": ("integrity", "replay"),

@@ -1,39 +1,11 @@
-"""``wardlake sql`` and ``wardlake status``: looking at the lake."""
-
-from enum import StrEnum
-from typing import Annotated
-
-import typer
+"""``wardlake status``: looking at the lake."""
 
 from app import settings as configuration
 from app.cli.options import DataOption, JsonOption, KafkaOption, LakeOption, TopicOption
-from app.cli.output import out, print_json, print_rows, table_of
+from app.cli.output import out, print_json, table_of
 from app.opening import open_without_key
 from app.status import lag_by_partition, table_states
 from lake import query
-
-
-class Format(StrEnum):
-    """How rows are printed."""
-
-    table = "table"
-    csv = "csv"
-    json = "json"
-
-
-def sql(
-    text: Annotated[str, typer.Argument(metavar="QUERY", help="One SELECT over silver.*, gold.* and ops.*.")],
-    format: Annotated[Format, typer.Option("--format", help="How to print the rows.")] = Format.table,  # noqa: A002
-    data: DataOption = None,
-    lake: LakeOption = None,
-) -> None:
-    """Run read-only SQL (DuckDB) over the lake: Gold as last published, the rest as it is now.
-
-    What reads a table of silver.* leaves a row in ops.audit.
-    """
-    settings = configuration.load(data=data, lake=lake)
-    open_without_key(settings)
-    print_rows(query.run_audited(settings.lake, text), format.value)
 
 
 def status(

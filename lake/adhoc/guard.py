@@ -1,0 +1,153 @@
+"""What an ad-hoc query reads, and whether it may: decided on its parse tree and bound plan, never on words in its text.
+
+The query is bound on an empty copy of the tables (``lake.adhoc.copies``) in which no file can be opened. Its plan is not
+optimised, so every table that it names, through whatever view, subquery or CTE, is a scan in it. Operators and functions
+are on lists of what is allowed; what a later DuckDB adds is refused until it is listed.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import duckdb
+
+BEFORE_ANY_ROW: Final = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
+"""Errors that DuckDB finds before it reads a row: their text quotes the query, never a value."""
+
+_OPERATORS: Final = frozenset(
+    """AGGREGATE ANY_JOIN ASOF_JOIN CHUNK_GET COMPARISON_JOIN CROSS_PRODUCT CTE CTE_SCAN DELIM_GET DELIM_JOIN
+    DEPENDENT_JOIN DISTINCT DUMMY_SCAN EMPTY_RESULT EXCEPT EXPRESSION_GET FILTER INTERSECT LIMIT ORDER_BY PIVOT
+    POSITIONAL_JOIN PROJECTION REC_CTE SAMPLE TOP_N UNION UNNEST WINDOW""".split()
+)
+_TABLE_FUNCTIONS: Final = frozenset("GENERATE_SERIES JSON_EACH JSON_TREE RANGE REPEAT REPEAT_ROW SUMMARY".split())
+_CATALOGUE: Final = frozenset(
+    """DUCKDB_COLUMNS DUCKDB_CONSTRAINTS DUCKDB_DATABASES DUCKDB_DEPENDENCIES DUCKDB_FUNCTIONS DUCKDB_INDEXES
+    DUCKDB_KEYWORDS DUCKDB_LOGS DUCKDB_LOG_CONTEXTS DUCKDB_MEMORY DUCKDB_OPTIMIZERS DUCKDB_SCHEMAS DUCKDB_SECRETS
+    DUCKDB_SEQUENCES DUCKDB_SETTINGS DUCKDB_TABLES DUCKDB_TYPES DUCKDB_VARIABLES DUCKDB_VIEWS ICU_CALENDAR_NAMES
+    PG_TIMEZONE_NAMES PRAGMA_COLLATIONS PRAGMA_DATABASE_SIZE PRAGMA_PLATFORM PRAGMA_SHOW PRAGMA_TABLE_INFO
+    PRAGMA_USER_AGENT PRAGMA_VERSION TEST_ALL_TYPES TEST_VECTOR_TYPES""".split()
+)
+"""Table functions over DuckDB's own catalogue. They are answered from the empty copy, which knows no file."""
+_NEVER: Final = frozenset(
+    """getenv json_execute_serialized_sql json_serialize_plan query query_table read_blob read_text write_log""".split()
+)
+"""Functions that run a text as a query, or reach outside of the tables."""
+_NOT_WITH_TABLES: Final = frozenset(("current_setting",))
+"""Functions that could say where the files of a table are."""
+
+_CHANGES: Final = frozenset(f"{verb}_QUERY_NODE" for verb in ("INSERT", "UPDATE", "DELETE", "MERGE_INTO", "MERGE"))
+_NAMED: Final = frozenset(("BASE_TABLE", "SHOW_REF"))
+
+
+class Refused(Exception):
+    """Why a query is not run. ``kind``: ``statement``, ``syntax``, ``query``, ``file``, ``memory``; ``got`` says what.
+
+    The text quotes the query at most, never a value of a row.
+    """
+
+    def __init__(self, kind: str, got: str) -> None:
+        super().__init__(kind, got)
+        self.kind, self.got = kind, got
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a query reads. ``tables``: those that its plan scans; ``schemas``: those that its text names, lower case."""
+
+    tables: frozenset[tuple[str, str]]
+    schemas: frozenset[str]
+
+
+def parsed(connection: duckdb.DuckDBPyConnection, query: str) -> Any:
+    """The parse tree of a query. Raises ``Refused`` where it is not one SELECT."""
+    try:
+        kinds = [statement.type.name for statement in connection.extract_statements(query)]
+    except duckdb.ParserException as error:
+        raise Refused("syntax", first_line(error)) from None
+    except duckdb.Error as error:
+        raise Refused("syntax", type(error).__name__) from None
+    if kinds != ["SELECT"]:
+        raise Refused("statement", ", ".join(kinds) or "nothing")
+    try:
+        [(serialised,)] = connection.execute("SELECT json_serialize_sql($1::VARCHAR)", [query]).fetchall()
+        tree = json.loads(serialised)
+    except (duckdb.Error, RecursionError) as error:
+        raise Refused("syntax", f"a query that is nested too deeply ({type(error).__name__})") from None
+    if tree["error"]:
+        raise Refused("syntax", str(tree["error_message"]).splitlines()[0])
+    return tree
+
+
+def schemas_named(tree: Any) -> frozenset[str]:
+    """What qualifies the names of the tables in a parse tree (database, schema), lower case."""
+    paths = (node.get("qualified_name", {}).get("path", []) for node in _nodes(tree) if node.get("type") in _NAMED)
+    return frozenset(part.lower() for path in paths for part in path[:-1])
+
+
+def check(copy: duckdb.DuckDBPyConnection, tree: Any, query: str) -> Reading:
+    """What a parsed query reads, as bound on an empty copy. Raises ``Refused`` where it may not read that."""
+    called = set(_functions(tree))
+    if changes := sorted({node["type"] for node in _nodes(tree)} & _CHANGES):
+        raise Refused("statement", changes[0].removesuffix("_QUERY_NODE"))
+    if never := sorted(called & _NEVER):
+        raise Refused("file", f"{never[0]}()")
+    scanned, catalogue = set(), set()
+    known = {f"memory.{schema}.{name}": (schema, name) for schema, name in _tables(copy)}
+    for operator, table in _plan(copy, query):
+        if operator == "SEQ_SCAN" and table in known:
+            scanned.add(known[table])
+        elif operator in _CATALOGUE:
+            catalogue.add(operator)
+        elif operator not in _OPERATORS | _TABLE_FUNCTIONS:
+            raise Refused("file", f"{operator.lower()}()")
+    beside = sorted(name.lower() for name in catalogue) + sorted(called & _NOT_WITH_TABLES)
+    if scanned and beside:
+        raise Refused("query", f"{beside[0]}() and a table of the lake in one query")
+    return Reading(frozenset(scanned), schemas_named(tree))
+
+
+def first_line(error: duckdb.Error) -> str:
+    """What may be said of an error: its first line where that cannot quote a value, else its kind."""
+    return str(error).splitlines()[0] if isinstance(error, BEFORE_ANY_ROW) else type(error).__name__
+
+
+def _plan(copy: duckdb.DuckDBPyConnection, query: str) -> Iterator[tuple[str, str]]:
+    """Operator → the table that it scans, of the bound plan."""
+    try:
+        plans = dict(copy.execute("EXPLAIN (FORMAT json) " + query).fetchall())
+    except (duckdb.PermissionException, duckdb.IOException) as error:
+        raise Refused("file", type(error).__name__) from None
+    except duckdb.OutOfMemoryException:
+        raise Refused("memory", "OutOfMemoryException") from None
+    except duckdb.Error as error:
+        raise Refused("query", first_line(error)) from None
+    below = list(json.loads(plans["logical_plan"]))
+    while below:
+        operator = below.pop()
+        below += operator.get("children", [])
+        table = operator.get("extra_info", {}).get("Table", "")
+        yield operator["name"].strip(), table.replace('"', "")  # quoted where it is a keyword
+
+
+def _tables(copy: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
+    return copy.execute("SELECT schema_name, table_name FROM duckdb_tables()").fetchall()
+
+
+def _functions(tree: Any) -> Iterator[str]:
+    for node in _nodes(tree):
+        if name := node.get("function_name"):
+            yield name.lower()
+
+
+def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    """Every node of a tree, without recursion: a query may be nested deeply."""
+    below = [tree]
+    while below:
+        node = below.pop()
+        if isinstance(node, dict):
+            if "type" in node:
+                yield node
+            below += node.values()
+        elif isinstance(node, list):
+            below += node

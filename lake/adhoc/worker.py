@@ -1,0 +1,145 @@
+"""The process that runs one ad-hoc query over the lake, and ends.
+
+A program. stdin has the request (JSON: ``query``, ``seconds``, ``tables``, ``views``, ``meanings``). stdout gets a line of
+JSON as soon as the query is admitted or refused (``audit``: what to write down, or null), then one with the outcome
+(``kind``: ``rows``, or why there are none), and after it the rows as Arrow IPC.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import duckdb
+import polars as pl
+
+from lake import views
+from lake.adhoc import copies, guard, limits
+from lake.adhoc.copies import DICTIONARY
+from lake.framed import framed
+from lake.redaction import UNPARSED, blanked
+from lake.views import Table
+
+PATIENT_LEVEL: Final = "silver"
+"""The schema whose rows are patients' rows: reading it leaves a row in ``ops/audit``."""
+MEMORY: Final = 4_000_000_000
+"""Bytes that DuckDB may use, or what it allows itself if that is less (80 % of the machine or container)."""
+_UNREAD: Final = "a query of patients' rows that could not be run"
+_DEPTH: Final = 20_000
+"""Of Python's stack: a parse tree is deeper than the query."""
+_BESIDE: Final = 4_000_000_000
+"""Bytes of address space for the libraries, and for the rows on their way out."""
+_PER_CORE: Final = 200_000_000
+
+
+def main() -> None:
+    """Answer the one request."""
+    request = json.load(sys.stdin)
+    limits.confine(request["seconds"], MEMORY + _BESIDE + _PER_CORE * (os.cpu_count() or 1))
+    sys.setrecursionlimit(_DEPTH)
+    rows = None
+    try:
+        rows = _rows(request)
+        outcome = {"kind": "rows"}
+    except guard.Refused as refused:
+        outcome = {"kind": refused.kind, "got": refused.got}
+    except MemoryError:
+        outcome = {"kind": "memory", "got": "MemoryError"}
+    _say(outcome)
+    if rows is not None:
+        rows.write_ipc(sys.stdout.buffer)
+    sys.stdout.flush()
+    os._exit(0)  # what the libraries would still tidy up goes with the process
+
+
+def _rows(request: Mapping[str, Any]) -> pl.DataFrame:
+    """Check the query, say what is to be written down, and run it."""
+    query, defined = request["query"], request["views"]
+    tables = [Table(**table) for table in request["tables"]]
+    copy = copies.empty_copy(tables, defined)
+    copies.lock(copy)
+    reading = _admitted(copy, query)
+    dictionary = (
+        copies.fill_dictionary(copy, _meanings(request["meanings"])) if DICTIONARY in reading.tables else None
+    )
+    wanted = reading.tables - {DICTIONARY}
+    if not wanted:
+        return _run(copy, query)
+    known = [table for table in tables if (table.schema, table.name) in wanted]
+    return _run(_opened(known, defined, dictionary), query)
+
+
+def _admitted(copy: duckdb.DuckDBPyConnection, query: str) -> guard.Reading:
+    """What the query reads. It is said what to write down before anything is read, also where it may not run."""
+    schemas: frozenset[str] = frozenset()
+    try:
+        tree = guard.parsed(copy, query)
+        schemas = guard.schemas_named(tree)
+        reading = guard.check(copy, tree, query)
+    except guard.Refused as refused:
+        _say({"audit": _of_refused(refused.kind, query, copy, PATIENT_LEVEL in schemas)})
+        raise
+    personal = PATIENT_LEVEL in {*schemas, *(schema for schema, _ in reading.tables)}
+    _say({"audit": blanked(query, copy) if personal else None})
+    return reading
+
+
+def _of_refused(kind: str, query: str, copy: duckdb.DuckDBPyConnection, personal: bool) -> str | None:
+    """What to write down of a query that is not run: its text only where every name in it is known."""
+    if kind == "syntax":
+        return UNPARSED
+    if kind in {"file", "statement"}:
+        return blanked(query, copy)
+    return _UNREAD if personal else None
+
+
+def _opened(
+    tables: Iterable[Table], defined: Mapping[str, str], dictionary: pl.DataFrame | None
+) -> duckdb.DuckDBPyConnection:
+    """A connection with a view per table. It can open the files of these tables and no others."""
+    tables = list(tables)
+    connection = duckdb.connect(":memory:", config=copies.CONFIG)
+    _bound(connection)
+    connection.execute("SET parquet_metadata_cache = true")  # each file is opened to make the view, and to run the query
+    for schema in {"gold", *(table.schema for table in tables)}:
+        connection.execute(f"CREATE SCHEMA {views.identifier(schema)}")
+    for table in tables:
+        connection.execute(views.view(table.full_name, table.columns, table.partitions, table.files))
+    copies.add_views(connection, defined)
+    if dictionary is not None:
+        connection.from_arrow(dictionary.to_arrow()).create(".".join(DICTIONARY))
+    copies.lock(connection, (file for table in tables for file in table.files))
+    return connection
+
+
+def _bound(connection: duckdb.DuckDBPyConnection) -> None:
+    [(allowed,)] = connection.execute("SELECT parse_formatted_bytes(current_setting('memory_limit'))").fetchall()
+    if allowed > MEMORY:
+        connection.execute(f"SET memory_limit = '{MEMORY}B'")
+
+
+def _run(connection: duckdb.DuckDBPyConnection, query: str) -> pl.DataFrame:
+    try:
+        return framed(connection.sql(query))
+    except duckdb.OutOfMemoryException as error:
+        refused = guard.Refused("memory", type(error).__name__)
+    except duckdb.Error as error:
+        refused = guard.Refused("query", guard.first_line(error))
+    except (pl.exceptions.PolarsError, TypeError) as error:
+        refused = guard.Refused("query", f"a column of a kind that cannot be shown ({type(error).__name__})")
+    raise refused
+
+
+def _meanings(rows: Iterable[Iterable[str]]) -> pl.DataFrame:
+    names = ("schema_name", "table_name", "column_name", "meaning")
+    return pl.DataFrame(list(map(tuple, rows)), schema=dict.fromkeys(names, pl.String), orient="row")
+
+
+def _say(said: Mapping[str, object]) -> None:
+    sys.stdout.buffer.write(json.dumps(said).encode() + b"\n")
+    sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    main()
