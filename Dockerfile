@@ -1,8 +1,14 @@
 # One image for every service of compose.yaml. Build: docker compose build
-# The Python that the tests run on; any from 3.11 on works: --build-arg PYTHON_VERSION=3.12
-ARG PYTHON_VERSION=3.11
+# `make pin-images` writes the image's digest (@sha256:…) behind the tag. Where there is none, no registry of images
+# could be reached when that was last tried.
+ARG PYTHON_PINNED=3.11-slim-bookworm
+# Another Python than the one that the tests run on, from 3.11 on, by its tag: --build-arg PYTHON_VERSION=3.12
+ARG PYTHON_VERSION
+ARG PYTHON_OTHER=${PYTHON_VERSION:+${PYTHON_VERSION}-slim-bookworm}
 
-FROM python:${PYTHON_VERSION}-slim-bookworm AS build
+FROM python:${PYTHON_OTHER:-${PYTHON_PINNED}} AS python
+
+FROM python AS build
 WORKDIR /src
 ENV UV_CACHE_DIR=/cache/uv UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 UV_PYTHON_DOWNLOADS=never UV_SYSTEM_CERTS=1
 COPY requirements-uv.lock ./
@@ -21,7 +27,7 @@ COPY lake lake
 COPY producer producer
 RUN uv build --quiet --wheel --no-build-isolation --python /usr/local/bin/python --out-dir /tmp/dist && uv pip install --quiet --no-deps --python /opt/wardlake/bin/python /tmp/dist/*.whl
 
-FROM python:${PYTHON_VERSION}-slim-bookworm
+FROM python
 # A user without a name anywhere else; the folders are what named volumes take their owner from.
 RUN groupadd --gid 10001 wardlake && useradd --uid 10001 --gid 10001 --no-create-home --no-log-init --home-dir /tmp wardlake \
     && install -d -o wardlake -g wardlake -m 0700 /data /feed /prefect /prefect/owner /prefect/reader /run/prefect /run/wardlake

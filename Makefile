@@ -29,7 +29,7 @@ export UV_COMPILE_BYTECODE UV_SYSTEM_CERTS UV_PYTHON_DOWNLOADS
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all browser check bench bench-spark soak audit screenshots lock clean clean-data
+.PHONY: help demo test test-all browser check bench bench-spark soak audit screenshots lock pin-images clean clean-data
 
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -83,6 +83,9 @@ lock: $(UV_READY) ## pin every dependency again (ARGS=--upgrade for newer versio
 	$(UV) $(COMPILE) --group dev pyproject.toml -o requirements.lock $(ARGS)
 	$(UV) $(COMPILE) --constraint requirements.lock pyproject.toml -o requirements-run.lock
 	printf '%s\n' "uv==$(UV_VERSION)" hatchling | $(UV) $(COMPILE) - -o requirements-uv.lock
+
+pin-images: $(READY) ## write the digests of the base images' tags into Dockerfile and compose.yaml (asks their registry)
+	$(BIN)/python .ci/pin_images.py $(REGISTRY)
 
 clean: ## remove the environments and caches; data/ stays
 	rm -rf .venv .uv .spark dist $(CACHES)

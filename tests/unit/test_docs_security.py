@@ -1,10 +1,13 @@
 """``docs/security.md`` names a test for each control, and each of these is there."""
 
+import inspect
 import re
 from pathlib import Path
 from typing import Final
 
 from app.settings import Settings
+from producer import publisher
+from producer.publisher import ensure_topic
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PAGE: Final = (ROOT / "docs" / "security.md").read_text("utf-8")
@@ -29,3 +32,6 @@ def test_every_control_names_tests_that_exist_and_test_something() -> None:
 def test_what_the_page_says_of_limits_is_still_so() -> None:
     assert "Kerberos and OAuth are not supported" in PAGE
     assert not [name for name in Settings.model_fields if re.search("kerberos|oauth|token", name)]
+    assert "one of 4 partitions by murmur2" in PAGE
+    assert inspect.signature(ensure_topic).parameters["partitions"].default == 4
+    assert str(publisher._OPTIONS["partitioner"]).startswith("murmur2")
