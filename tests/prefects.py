@@ -1,6 +1,7 @@
 """A real Prefect server with the flows served."""
 
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -80,8 +81,9 @@ def signed_in(api: str, auth_file: Path) -> Iterator[httpx.Client]:
     """A client that signs in with the line in a file."""
     user, _, password = auth_file.read_text().strip().partition(":")
     with httpx.Client(base_url=api, timeout=30, trust_env=False, auth=(user, password)) as client:
-        token = client.get("/csrf-token", params={"client": "tests"}).json()["token"]
-        client.headers.update({"Prefect-Csrf-Token": token, "Prefect-Csrf-Client": "tests"})
+        name = str(uuid.uuid4())  # a client has one token at a time
+        token = client.get("/csrf-token", params={"client": name}).json()["token"]
+        client.headers.update({"Prefect-Csrf-Token": token, "Prefect-Csrf-Client": name})
         yield client
 
 

@@ -213,8 +213,8 @@ def asks_who_uses_prefect(stack: Stack) -> None:
         assert client.get("/admin/version", auth=(user, password)).status_code == 200
         assert client.get("/health", headers={"Host": "evil.test"}).status_code == 400
     asked = (
-        "from dashboards import pipeline_prefect as page, settings; told = settings.settings(); "
-        "print(page.runs(told.prefect_api, told.dashboard_prefect_auth_file) is not None)"
+        "from dashboards import pipeline_prefect, settings; found = settings.settings(); "
+        "print(pipeline_prefect.runs(found.prefect_api, found.dashboard_prefect_auth_file) is not None)"
     )
     assert stack("exec", "-T", "dashboard", "python", "-c", asked).strip() == b"True"
 

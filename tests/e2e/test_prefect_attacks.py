@@ -34,7 +34,7 @@ async function attempt(url, options) {
 function socket(url) {
   return new Promise(done => {
     const socket = new WebSocket(url)
-    socket.onmessage = () => done("answered")
+    socket.onopen = () => done("opened")
     socket.onclose = () => done("closed")
   })
 }
@@ -64,7 +64,7 @@ def test_nobody_but_who_signs_in_runs_anything(tmp_path: Path) -> None:
     place = Place(tmp_path, {"WARDLAKE_KEY": KEY_TEXT})
     with prefect(place) as found:
         gold = found.deployments()["gold"]["id"]
-        before = runs_of(found, gold)
+        before = until(lambda: runs_of(found, gold), "the run that a lake without Gold gets")
         another_user_is_refused(found, gold, marker)
         another_name_is_refused(found)
         with chromium() as page:
