@@ -1,7 +1,8 @@
 """The ``wardlake`` command line.
 
-Data goes to stdout, progress and messages to stderr. Exit codes: 0 done, 1 a check found a breach, 2 wrong use or
-configuration (one line: what, got, expected, next move), 130 interrupted by Ctrl-C.
+Data goes to stdout, progress and messages to stderr. Exit codes: 0 done, 1 a check found a breach or the lake did
+not catch up in time, 2 wrong use or configuration, 130 interrupted by Ctrl-C. Of 1 (in time) and 2 there is one line:
+what, got, expected, next move.
 """
 
 import logging

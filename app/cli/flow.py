@@ -51,7 +51,8 @@ def daily(
 ) -> None:
     """Sync the stream, validate the tables, build Gold, check it, export it.
 
-    A failed check of severity error ends it, with exit code 1: before Gold, the last build stays published.
+    A failed check of severity error ends it, with exit code 1: before Gold, the last build stays published. So does a
+    sync that does not complete: when nothing of what the topic held at the start lands for 300 s.
     """
     _run(
         "daily",

