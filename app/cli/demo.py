@@ -74,7 +74,8 @@ def demo(
         if live:
             _live(settings, plan, stack)
         else:
-            publish(simulator, settings, total=total, rate=None)
+            if publish(simulator, settings, total=total, rate=None).interrupted:
+                raise KeyboardInterrupt
             simulator.write_staffed_beds(_beds_file(settings))
             _process(settings)
 
