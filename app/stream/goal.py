@@ -67,12 +67,13 @@ class Goal:
     def reached(self, mine: Collection[int] = (), under_way: Collection[int] = ()) -> bool:
         """Whether nothing is left.
 
-        ``mine``: the partitions that this run is assigned; ``under_way``: those that it lands now. Looks at the lake at
-        most once a second. Logs now and then what it waits for.
+        ``mine``: the partitions that this run is assigned; ``under_way``: those that it lands now. While it lands what
+        is left, nothing is looked up; else the lake is, at most once a second. Logs now and then what it waits for.
         """
         self._mine = frozenset(mine)
-        if not self._left.keys().isdisjoint(under_way):
+        if any(partition in self._left for partition in under_way):
             self._moved = monotonic()
+            return False
         if self._left and monotonic() - self._looked >= _LOOK_SECONDS:
             self._look()
             self._looked = monotonic()
@@ -164,7 +165,7 @@ class Goal:
 
     def _holds_what_is_left(self) -> bool:
         """Whether all that is left is in partitions that this run is assigned."""
-        return self._mine >= self._left.keys()
+        return self._mine.issuperset(dict(self._left))  # a copy: a landing may take one out meanwhile
 
 
 def _named(partitions: Collection[int]) -> str:
