@@ -25,7 +25,9 @@ CHARACTERS: Final = 10_000
 
 _PROGRAM: Final = Path(__file__).with_name("sandboxed.py")
 _NEEDED: Final = ("SYSTEMROOT",)  # on Windows nothing starts without
-_ENVIRONMENT: Final = {"POLARS_MAX_THREADS": "1"} | {n: os.environ[n] for n in _NEEDED if n in os.environ}
+_ENVIRONMENT: Final = {"POLARS_MAX_THREADS": "1", "ARROW_DEFAULT_MEMORY_POOL": "system"} | {
+    n: os.environ[n] for n in _NEEDED if n in os.environ
+}
 AT_ONCE: Final = 2
 _TURNS: Final = threading.BoundedSemaphore(AT_ONCE)
 """All sessions share the machine, and the pages are to stay quick."""
@@ -38,6 +40,10 @@ class Answer:
     rows: pl.DataFrame
     cut: bool
     seconds: float
+
+
+class UnboundError(UsageError):
+    """The query names a table, column or function that is not there; nothing was read."""
 
 
 def run(file: str, text: str, *, rows: int = ROWS, seconds: float = SECONDS) -> Answer:
@@ -57,7 +63,8 @@ def run(file: str, text: str, *, rows: int = ROWS, seconds: float = SECONDS) -> 
     finally:
         _TURNS.release()
     if said["kind"] != "rows":
-        raise _refused(said["kind"], seconds, said.get("got"))
+        error = _refused(said["kind"], seconds, said.get("got"))
+        raise error if said.get("bound", True) else UnboundError(str(error))
     return Answer(pl.read_ipc(io.BytesIO(body)), said["cut"], time.monotonic() - started)
 
 

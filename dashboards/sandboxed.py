@@ -4,24 +4,24 @@ A program, not a module: stdin has the request (JSON: ``file``, ``text``, ``rows
 JSON (``kind``: ``rows``, or why there are none) and after it the rows as Arrow IPC.
 """
 
-import contextlib
 import json
 import os
-import signal
 import sys
-from pathlib import Path
 from typing import Any, Final
 
 import duckdb
 import polars as pl
 
+from lake.adhoc import copies, guard, limits
 from lake.framed import framed
+from lake.views import Table
 
 DUCKDB_MEMORY: Final = "256MB"
-PROCESS_BYTES: Final = 1_500_000_000
-"""Of address space; the libraries take a third of it before they do anything."""
+PROCESS_BYTES: Final = 2_000_000_000
+"""Of address space; the libraries and two DuckDB instances take half of it before they do anything."""
 RESULT_BYTES: Final = 20_000_000
 
+_NICE: Final = 5
 _CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
     "allow_persistent_secrets": "false",
     "autoinstall_known_extensions": "false",
@@ -31,26 +31,9 @@ _CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
     "temp_directory": "",  # nothing is spilled to disk
     "threads": 1,  # the pages beside it stay quick
 }
-_BEFORE_ANY_ROW: Final = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
-"""Errors that DuckDB finds before it reads a row: their text quotes the query, never a value."""
-
-
-def confine(seconds: float) -> None:
-    """Bound this process in memory and time, whatever becomes of who started it, and let others go first."""
-    if sys.platform == "win32":
-        return
-    signal.setitimer(signal.ITIMER_REAL, seconds + 1)  # its default action ends the process
-    os.nice(5)
-    if sys.platform == "linux":
-        import resource
-
-        _, hard = resource.getrlimit(resource.RLIMIT_AS)
-        bytes_ = PROCESS_BYTES if hard == resource.RLIM_INFINITY else min(PROCESS_BYTES, hard)
-        resource.setrlimit(resource.RLIMIT_AS, (bytes_, bytes_))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        # Where memory runs out all the same, this process goes, not the pages.
-        with contextlib.suppress(OSError):  # not every container lets it
-            Path("/proc/self/oom_score_adj").write_text("1000")
+_COLUMNS: Final = """
+SELECT schema_name, table_name, list(column_name ORDER BY column_index), list(data_type ORDER BY column_index)
+FROM duckdb_columns() WHERE NOT internal GROUP BY ALL ORDER BY ALL"""
 
 
 def opened(file: str) -> duckdb.DuckDBPyConnection:
@@ -63,23 +46,36 @@ def opened(file: str) -> duckdb.DuckDBPyConnection:
     return connection
 
 
+def copied(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """An empty copy of the file's tables and views, in which a query is checked: it knows no path. Close it."""
+    found = connection.execute(_COLUMNS).fetchall()
+    tables = [Table(schema, name, dict(zip(columns, kinds, strict=True))) for schema, name, columns, kinds in found]
+    copy = copies.empty_copy(tables, {})
+    copy.execute(f"SET memory_limit = '{DUCKDB_MEMORY}'; SET threads = 1")
+    copies.lock(copy)
+    return copy
+
+
 def answer(connection: duckdb.DuckDBPyConnection, text: str, rows: int) -> tuple[dict[str, Any], pl.DataFrame | None]:
-    """What there is to say about a query, and its first ``rows`` rows."""
-    try:
-        kinds = [statement.type.name for statement in connection.extract_statements(text)]
-        if kinds != ["SELECT"]:
-            return {"kind": "statement", "got": ", ".join(kinds) or "nothing"}, None
-        found = plain(framed(connection.sql(text).limit(rows + 1)))
-    except _BEFORE_ANY_ROW as error:
-        return {"kind": "query", "got": str(error).splitlines()[0]}, None
-    except duckdb.OutOfMemoryException:
-        return {"kind": "memory"}, None
-    except (duckdb.PermissionException, duckdb.IOException):
-        return {"kind": "file"}, None
-    except duckdb.Error as error:  # its text may quote a value that it stumbled over
-        return {"kind": "query", "got": type(error).__name__}, None
-    except (pl.exceptions.PolarsError, TypeError):  # a type that ``framed`` does not know yet
-        return {"kind": "column"}, None
+    """What there is to say about a query, and its first ``rows`` rows.
+
+    What reads no table (``SHOW``, DuckDB's catalogue) is answered from an empty copy of the tables.
+    """
+    with copied(connection) as copy:
+        try:
+            reading = guard.check(copy, guard.parsed(copy, text), text)
+            found = plain(framed((connection if reading.tables else copy).sql(text).limit(rows + 1)))
+        except guard.RefusedError as refused:
+            kind = "query" if refused.kind == "syntax" else refused.kind
+            return {"kind": kind, "got": refused.got, "bound": refused.kind != "query"}, None
+        except duckdb.OutOfMemoryException:
+            return {"kind": "memory"}, None
+        except (duckdb.PermissionException, duckdb.IOException):
+            return {"kind": "file"}, None
+        except duckdb.Error as error:  # its text may quote a value that it stumbled over
+            return {"kind": "query", "got": guard.first_line(error)}, None
+        except (pl.exceptions.PolarsError, TypeError):  # a type that ``framed`` does not know yet
+            return {"kind": "column"}, None
     if found.estimated_size() > RESULT_BYTES:
         return {"kind": "size"}, None
     return {"kind": "rows", "cut": found.height > rows}, found.head(rows)
@@ -105,7 +101,7 @@ def _plain(column: pl.Series) -> pl.Series:
 def main() -> None:
     """Answer the one request."""
     request = json.load(sys.stdin)
-    confine(request["seconds"])
+    limits.confine(request["seconds"] + 1, PROCESS_BYTES, _NICE)
     said: dict[str, Any]
     try:
         said, rows = answer(opened(request["file"]), request["text"], request["rows"])

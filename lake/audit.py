@@ -21,8 +21,9 @@ _TRIES: Final = 5
 def append(root: Path, action: str, detail: str, rows: int | None = None, who: str | None = None) -> None:
     """Add a row to ``ops/audit`` of the lake at ``root``, now: by ``who``, or if None the user of this process.
 
-    ``detail`` must hold no patient value (of a query: ``lake.redaction.blanked``); ``rows`` is what was seen or written, None where that is not known. Rows
-    appended by many processes at once all land. Raises ``LakeError`` where the row cannot be written.
+    ``detail`` must hold no patient value (of a query: ``lake.redaction.blanked``); ``rows`` is what was seen or
+    written, None where that is not known. Rows appended by many processes at once all land. Raises ``LakeError`` where
+    the row cannot be written.
     """
     now = datetime.now(UTC)
     row = {

@@ -32,7 +32,7 @@ class UsageError(WardlakeError):
     """Wrong use or configuration: a flag, a setting, a file, a query."""
 
 
-class QueryInterrupted(WardlakeError):
+class QueryInterruptedError(WardlakeError):
     """The user ended a query, with Ctrl-C."""
 
     exit_code = 130

@@ -2,9 +2,9 @@
 
 SQL that somebody typed is not run here but by ``lake.adhoc``, which checks, bounds and audits it.
 
-Once the views are made, DuckDB may read the files of these snapshots (``lake.snapshots``) and no others, its settings are
-locked, and only a single SELECT (or what DuckDB treats as one: FROM, VALUES, SUMMARIZE, DESCRIBE, SHOW) is run: a query
-can neither write nor read another file.
+Once the views are made, DuckDB may read the files of these snapshots (``lake.snapshots``) and no others, its settings
+are locked, and only a single SELECT (or what DuckDB treats as one: FROM, VALUES, SUMMARIZE, DESCRIBE, SHOW) is run: a
+query can neither write nor read another file.
 """
 
 from contextlib import suppress

@@ -1,8 +1,8 @@
 """The text of a query without what somebody typed into it, for ``ops/audit``.
 
-The redaction works on DuckDB's own parse tree, not on the text: every constant of it is blanked, whatever its type, and
-the tree is written back as SQL. Comments are not in the tree. Nothing is kept of a text that DuckDB cannot parse, because
-nobody can say what in it is a value.
+The redaction works on DuckDB's own parse tree, not on the text: every constant of it is blanked, whatever its type,
+and the tree is written back as SQL. Comments are not in the tree. Nothing is kept of a text that DuckDB cannot parse,
+because nobody can say what in it is a value.
 """
 
 import json
@@ -13,6 +13,8 @@ import duckdb
 
 UNPARSED: Final = "a query that does not parse"
 """What is kept of a text that is not SQL."""
+UNBOUND: Final = "a query that DuckDB cannot bind to the tables"
+"""What is kept of one that names something that is not there: it may be a value that was not quoted."""
 OTHER: Final = "a statement that is not a single SELECT"
 HIDDEN: Final = "a query whose text cannot be kept"
 """What is kept of a query that DuckDB runs, but does not write back as SQL."""
@@ -29,7 +31,8 @@ def blanked(text: str, connection: duckdb.DuckDBPyConnection | None = None) -> s
     """One line of SQL that says what a query does and holds no value of it; at most 10,000 characters.
 
     Constants become ``'…'``. A name becomes ``"…"`` if it holds anything but letters, digits and underscores, or more
-    than 4 digits. Of a text that is not a single SELECT, only that is kept. ``connection`` parses it; a new one if None.
+    than 4 digits. Of a text that is not a single SELECT, only that is kept. ``connection`` parses it (a new one if
+    None).
     """
     if connection is None:
         with duckdb.connect(":memory:", config={"autoload_known_extensions": "false"}) as parser:

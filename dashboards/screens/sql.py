@@ -5,10 +5,11 @@ import streamlit as st
 
 from dashboards import data, sandbox, signin, style
 from dashboards.examples import EXAMPLES
-from dashboards.sandbox import Answer
+from dashboards.sandbox import Answer, UnboundError
 from dashboards.settings import settings
 from lake import audit
 from lake.errors import UsageError
+from lake.redaction import UNBOUND, blanked
 from lake.spreadsheets import inert
 
 ACTION = "dashboard_sql"
@@ -21,10 +22,10 @@ def ask(text: str) -> Answer:
     known, who = settings(), signed_in()
     try:
         found = sandbox.run(data.current().file, text, seconds=known.dashboard_sql_seconds)
-    except UsageError:
-        audit.append(known.lake, ACTION, audit.blanked(text), who=who)
+    except UsageError as error:
+        audit.append(known.lake, ACTION, UNBOUND if isinstance(error, UnboundError) else blanked(text), who=who)
         raise
-    audit.append(known.lake, ACTION, audit.blanked(text), found.rows.height, who)
+    audit.append(known.lake, ACTION, blanked(text), found.rows.height, who)
     return found
 
 
@@ -57,7 +58,7 @@ def editor() -> str | None:
         sent = st.form_submit_button("Run", type="primary")
     st.caption(
         f"At most {sandbox.ROWS:,} rows and {settings().dashboard_sql_seconds:g} seconds. Every query is written to "
-        "the audit log, with who ran it; what stands in quotes and long numbers are blanked there."
+        "the audit log, with who ran it; constants are blanked there."
     )
     return text if sent else None
 

@@ -14,15 +14,16 @@ CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "python_enable_replacements": "false",
-    "secret_directory": "",  # by default a path in the user's home
+    "secret_directory": "none",  # by default a path in the home of the user
     "temp_directory": "",  # nothing is spilled to disk
 }
-DICTIONARY: Final = ("gold", "dictionary")
+DICTIONARY: Final = Table(
+    "gold",
+    "dictionary",
+    dict.fromkeys(("schema_name", "table_name", "column_name", "data_type", "meaning"), "VARCHAR"),
+)
 """The table that says what each column means."""
 
-_DICTIONARY: Final = Table(
-    *DICTIONARY, dict.fromkeys(("schema_name", "table_name", "column_name", "data_type", "meaning"), "VARCHAR")
-)
 _BY_MEANING: Final = """
 SELECT schema_name, table_name, column_name, data_type, meaning
 FROM duckdb_columns() LEFT JOIN meanings USING (schema_name, table_name, column_name)
@@ -35,7 +36,7 @@ def empty_copy(tables: Iterable[Table], defined: Mapping[str, str]) -> duckdb.Du
     connection = duckdb.connect(":memory:", config=CONFIG)
     schemas = dict.fromkeys(("gold", *(table.schema for table in tables)))
     connection.execute("".join(f"CREATE SCHEMA {views.identifier(schema)};" for schema in schemas))
-    for table in (*tables, _DICTIONARY):
+    for table in tables:
         connection.execute(views.empty_table(table.full_name, table.columns))
     add_views(connection, defined)
     connection.execute("SET explain_output = 'all'")  # the plan before it is optimised, too
@@ -55,7 +56,7 @@ def add_views(connection: duckdb.DuckDBPyConnection, defined: Mapping[str, str])
 def fill_dictionary(connection: duckdb.DuckDBPyConnection, meanings: pl.DataFrame) -> pl.DataFrame:
     """Put every column there is into ``gold.dictionary``, with its meaning where ``meanings`` has one; its rows."""
     connection.register("meanings", meanings.to_arrow())
-    rows = connection.sql(_BY_MEANING).pl()
+    rows: pl.DataFrame = connection.sql(_BY_MEANING).pl()
     connection.unregister("meanings")
     connection.execute("DELETE FROM gold.dictionary")
     connection.from_arrow(rows.to_arrow()).insert_into("gold.dictionary")

@@ -1,8 +1,8 @@
 """What an ad-hoc query reads, and whether it may: decided on its parse tree and bound plan, never on words in its text.
 
-The query is bound on an empty copy of the tables (``lake.adhoc.copies``) in which no file can be opened. Its plan is not
-optimised, so every table that it names, through whatever view, subquery or CTE, is a scan in it. Operators and functions
-are on lists of what is allowed; what a later DuckDB adds is refused until it is listed.
+The query is bound on an empty copy of the tables (``lake.adhoc.copies``) in which no file can be opened. Its plan is
+not optimised, so every table that it names, through whatever view, subquery or CTE, is a scan in it. Operators and
+functions are on lists of what is allowed; what a later DuckDB adds is refused until it is listed.
 """
 
 import json
@@ -16,21 +16,95 @@ BEFORE_ANY_ROW: Final = (duckdb.ParserException, duckdb.BinderException, duckdb.
 """Errors that DuckDB finds before it reads a row: their text quotes the query, never a value."""
 
 _OPERATORS: Final = frozenset(
-    """AGGREGATE ANY_JOIN ASOF_JOIN CHUNK_GET COMPARISON_JOIN CROSS_PRODUCT CTE CTE_SCAN DELIM_GET DELIM_JOIN
-    DEPENDENT_JOIN DISTINCT DUMMY_SCAN EMPTY_RESULT EXCEPT EXPRESSION_GET FILTER INTERSECT LIMIT ORDER_BY PIVOT
-    POSITIONAL_JOIN PROJECTION REC_CTE SAMPLE TOP_N UNION UNNEST WINDOW""".split()
+    (
+        "AGGREGATE",
+        "ANY_JOIN",
+        "ASOF_JOIN",
+        "CHUNK_GET",
+        "COMPARISON_JOIN",
+        "CROSS_PRODUCT",
+        "CTE",
+        "CTE_SCAN",
+        "DELIM_GET",
+        "DELIM_JOIN",
+        "DEPENDENT_JOIN",
+        "DISTINCT",
+        "DUMMY_SCAN",
+        "EMPTY_RESULT",
+        "EXCEPT",
+        "EXPRESSION_GET",
+        "FILTER",
+        "INTERSECT",
+        "LIMIT",
+        "ORDER_BY",
+        "PIVOT",
+        "POSITIONAL_JOIN",
+        "PROJECTION",
+        "REC_CTE",
+        "SAMPLE",
+        "TOP_N",
+        "UNION",
+        "UNNEST",
+        "WINDOW",
+    )
 )
-_TABLE_FUNCTIONS: Final = frozenset("GENERATE_SERIES JSON_EACH JSON_TREE RANGE REPEAT REPEAT_ROW SUMMARY".split())
+_TABLE_FUNCTIONS: Final = frozenset(
+    (
+        "GENERATE_SERIES",
+        "JSON_EACH",
+        "JSON_TREE",
+        "RANGE",
+        "REPEAT",
+        "REPEAT_ROW",
+        "SUMMARY",
+    )
+)
 _CATALOGUE: Final = frozenset(
-    """DUCKDB_COLUMNS DUCKDB_CONSTRAINTS DUCKDB_DATABASES DUCKDB_DEPENDENCIES DUCKDB_FUNCTIONS DUCKDB_INDEXES
-    DUCKDB_KEYWORDS DUCKDB_LOGS DUCKDB_LOG_CONTEXTS DUCKDB_MEMORY DUCKDB_OPTIMIZERS DUCKDB_SCHEMAS DUCKDB_SECRETS
-    DUCKDB_SEQUENCES DUCKDB_SETTINGS DUCKDB_TABLES DUCKDB_TYPES DUCKDB_VARIABLES DUCKDB_VIEWS ICU_CALENDAR_NAMES
-    PG_TIMEZONE_NAMES PRAGMA_COLLATIONS PRAGMA_DATABASE_SIZE PRAGMA_PLATFORM PRAGMA_SHOW PRAGMA_TABLE_INFO
-    PRAGMA_USER_AGENT PRAGMA_VERSION TEST_ALL_TYPES TEST_VECTOR_TYPES""".split()
+    (
+        "DUCKDB_COLUMNS",
+        "DUCKDB_CONSTRAINTS",
+        "DUCKDB_DATABASES",
+        "DUCKDB_DEPENDENCIES",
+        "DUCKDB_FUNCTIONS",
+        "DUCKDB_INDEXES",
+        "DUCKDB_KEYWORDS",
+        "DUCKDB_LOGS",
+        "DUCKDB_LOG_CONTEXTS",
+        "DUCKDB_MEMORY",
+        "DUCKDB_OPTIMIZERS",
+        "DUCKDB_SCHEMAS",
+        "DUCKDB_SECRETS",
+        "DUCKDB_SEQUENCES",
+        "DUCKDB_SETTINGS",
+        "DUCKDB_TABLES",
+        "DUCKDB_TYPES",
+        "DUCKDB_VARIABLES",
+        "DUCKDB_VIEWS",
+        "ICU_CALENDAR_NAMES",
+        "PG_TIMEZONE_NAMES",
+        "PRAGMA_COLLATIONS",
+        "PRAGMA_DATABASE_SIZE",
+        "PRAGMA_PLATFORM",
+        "PRAGMA_SHOW",
+        "PRAGMA_TABLE_INFO",
+        "PRAGMA_USER_AGENT",
+        "PRAGMA_VERSION",
+        "TEST_ALL_TYPES",
+        "TEST_VECTOR_TYPES",
+    )
 )
 """Table functions over DuckDB's own catalogue. They are answered from the empty copy, which knows no file."""
 _NEVER: Final = frozenset(
-    """getenv json_execute_serialized_sql json_serialize_plan query query_table read_blob read_text write_log""".split()
+    (
+        "getenv",
+        "json_execute_serialized_sql",
+        "json_serialize_plan",
+        "query",
+        "query_table",
+        "read_blob",
+        "read_text",
+        "write_log",
+    )
 )
 """Functions that run a text as a query, or reach outside of the tables."""
 _NOT_WITH_TABLES: Final = frozenset(("current_setting",))
@@ -40,7 +114,7 @@ _CHANGES: Final = frozenset(f"{verb}_QUERY_NODE" for verb in ("INSERT", "UPDATE"
 _NAMED: Final = frozenset(("BASE_TABLE", "SHOW_REF"))
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """Why a query is not run. ``kind``: ``statement``, ``syntax``, ``query``, ``file``, ``memory``; ``got`` says what.
 
     The text quotes the query at most, never a value of a row.
@@ -60,22 +134,22 @@ class Reading:
 
 
 def parsed(connection: duckdb.DuckDBPyConnection, query: str) -> Any:
-    """The parse tree of a query. Raises ``Refused`` where it is not one SELECT."""
+    """The parse tree of a query. Raises ``RefusedError`` where it is not one SELECT."""
     try:
         kinds = [statement.type.name for statement in connection.extract_statements(query)]
     except duckdb.ParserException as error:
-        raise Refused("syntax", first_line(error)) from None
+        raise RefusedError("syntax", first_line(error)) from None
     except duckdb.Error as error:
-        raise Refused("syntax", type(error).__name__) from None
+        raise RefusedError("syntax", type(error).__name__) from None
     if kinds != ["SELECT"]:
-        raise Refused("statement", ", ".join(kinds) or "nothing")
+        raise RefusedError("statement", ", ".join(kinds) or "nothing")
     try:
         [(serialised,)] = connection.execute("SELECT json_serialize_sql($1::VARCHAR)", [query]).fetchall()
         tree = json.loads(serialised)
     except (duckdb.Error, RecursionError) as error:
-        raise Refused("syntax", f"a query that is nested too deeply ({type(error).__name__})") from None
+        raise RefusedError("syntax", f"a query that is nested too deeply ({type(error).__name__})") from None
     if tree["error"]:
-        raise Refused("syntax", str(tree["error_message"]).splitlines()[0])
+        raise RefusedError("syntax", str(tree["error_message"]).splitlines()[0])
     return tree
 
 
@@ -86,12 +160,12 @@ def schemas_named(tree: Any) -> frozenset[str]:
 
 
 def check(copy: duckdb.DuckDBPyConnection, tree: Any, query: str) -> Reading:
-    """What a parsed query reads, as bound on an empty copy. Raises ``Refused`` where it may not read that."""
+    """What a parsed query reads, as bound on an empty copy. Raises ``RefusedError`` where it may not read that."""
     called = set(_functions(tree))
     if changes := sorted({node["type"] for node in _nodes(tree)} & _CHANGES):
-        raise Refused("statement", changes[0].removesuffix("_QUERY_NODE"))
+        raise RefusedError("statement", changes[0].removesuffix("_QUERY_NODE"))
     if never := sorted(called & _NEVER):
-        raise Refused("file", f"{never[0]}()")
+        raise RefusedError("file", f"{never[0]}()")
     scanned, catalogue = set(), set()
     known = {f"memory.{schema}.{name}": (schema, name) for schema, name in _tables(copy)}
     for operator, table in _plan(copy, query):
@@ -100,10 +174,10 @@ def check(copy: duckdb.DuckDBPyConnection, tree: Any, query: str) -> Reading:
         elif operator in _CATALOGUE:
             catalogue.add(operator)
         elif operator not in _OPERATORS | _TABLE_FUNCTIONS:
-            raise Refused("file", f"{operator.lower()}()")
+            raise RefusedError("file", f"{operator.lower()}()")
     beside = sorted(name.lower() for name in catalogue) + sorted(called & _NOT_WITH_TABLES)
     if scanned and beside:
-        raise Refused("query", f"{beside[0]}() and a table of the lake in one query")
+        raise RefusedError("query", f"{beside[0]}() and a table of the lake in one query")
     return Reading(frozenset(scanned), schemas_named(tree))
 
 
@@ -117,11 +191,11 @@ def _plan(copy: duckdb.DuckDBPyConnection, query: str) -> Iterator[tuple[str, st
     try:
         plans = dict(copy.execute("EXPLAIN (FORMAT json) " + query).fetchall())
     except (duckdb.PermissionException, duckdb.IOException) as error:
-        raise Refused("file", type(error).__name__) from None
+        raise RefusedError("file", type(error).__name__) from None
     except duckdb.OutOfMemoryException:
-        raise Refused("memory", "OutOfMemoryException") from None
+        raise RefusedError("memory", "OutOfMemoryException") from None
     except duckdb.Error as error:
-        raise Refused("query", first_line(error)) from None
+        raise RefusedError("query", first_line(error)) from None
     below = list(json.loads(plans["logical_plan"]))
     while below:
         operator = below.pop()
@@ -146,7 +220,7 @@ def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
     while below:
         node = below.pop()
         if isinstance(node, dict):
-            if "type" in node:
+            if isinstance(node.get("type"), str):  # of a constant it is a node itself
                 yield node
             below += node.values()
         elif isinstance(node, list):

@@ -12,7 +12,7 @@ import polars as pl
 from lake import audit, views
 from lake.adhoc import process
 from lake.adhoc.limits import OVERRUN
-from lake.errors import QueryInterrupted, UsageError
+from lake.errors import QueryInterruptedError, UsageError
 from lake.gold.tables import VIEWS, sql
 from lake.meanings import meanings
 from lake.snapshots import snapshots
@@ -23,7 +23,7 @@ SECONDS: Final = 60.0
 """How long a query may take, unless said otherwise."""
 ACTION: Final = "sql"
 
-_GRACE: Final = 10.0
+_GRACE: Final = 30.0
 """Seconds that the worker may take to start and to hand over, on top of the query's own time, which it keeps itself."""
 
 
@@ -33,38 +33,44 @@ def run(
     """The rows of one SELECT over the tables of the lake at ``root``.
 
     What reads a patient-level table is in ``ops/audit`` before its rows are returned, and what is refused, interrupted
-    or too slow is too. Raises ``UsageError`` where the query is not one SELECT, has an error, reads anything but the
-    tables, or needs too much time or memory; ``QueryInterrupted`` on Ctrl-C; ``LakeError`` where the access cannot be
-    written down. No error quotes a value of a row.
+    or too slow is too. ``worker`` is one that was started before, else one is started. Raises ``UsageError`` where the
+    query is not one SELECT, has an error, reads anything but the tables, or needs too much time or memory;
+    ``QueryInterruptedError`` on Ctrl-C; ``LakeError`` where the access cannot be written down. No error quotes a value
+    of a row.
     """
     worker = worker or process.start()
     try:
-        said, ended = _answer(worker, json.dumps(_request(root, text, seconds)).encode(), seconds)
+        said, ended = _answer(worker, json.dumps(request_of(root, text, seconds)).encode(), seconds)
     finally:
         process.end(worker)
-    lines = said.split(b"\n", 2)
-    admitted = json.loads(lines[0]) if len(lines) > 1 else {"audit": None}
-    outcome = json.loads(lines[1]) if len(lines) > 2 and ended == 0 else {"kind": _kind_of(ended)}  # noqa: PLR2004
-    rows = pl.read_ipc(io.BytesIO(lines[2])) if outcome["kind"] == "rows" else None
+    admission, _, said = said.partition(b"\n")
+    outcome, _, body = said.partition(b"\n")
+    admitted = json.loads(admission or '{"audit": null}')
+    came = {"kind": ended} if ended else json.loads(outcome)
+    rows = pl.read_ipc(io.BytesIO(body)) if came["kind"] == "rows" else None
     if admitted["audit"] is not None:
         audit.append(root, ACTION, admitted["audit"], None if rows is None else rows.height)
     if rows is None:
-        raise _refused(outcome["kind"], seconds, outcome.get("got"))
+        raise _refused(came["kind"], seconds, came.get("got"))
     return rows
 
 
-def _answer(worker: "subprocess.Popen[bytes]", request: bytes, seconds: float) -> tuple[bytes, int | None]:
-    """What the worker says, and its return code; None where the user interrupted it."""
+def _answer(worker: "subprocess.Popen[bytes]", request: bytes, seconds: float) -> tuple[bytes, str | None]:
+    """What the worker says, and why it was ended; None where it came to its own end."""
     try:
         said, _ = worker.communicate(request, timeout=seconds + _GRACE)
     except KeyboardInterrupt:
-        return process.end(worker), None
+        return process.end(worker), "interrupted"
     except subprocess.TimeoutExpired:
-        return process.end(worker), OVERRUN
-    return said, worker.returncode
+        return process.end(worker), "time"
+    if worker.returncode == OVERRUN:
+        return said, "time"
+    # One that a limit of memory ends says nothing: the system kills it, or a library aborts.
+    return said, None if worker.returncode == 0 else "memory" if worker.returncode < 0 else "broken"
 
 
-def _request(root: Path, text: str, seconds: float) -> dict[str, Any]:
+def request_of(root: Path, text: str, seconds: float) -> dict[str, Any]:
+    """What the worker is asked: the query, and the tables of the lake as they are now."""
     tables = [
         Table(
             schema,
@@ -85,22 +91,16 @@ def _request(root: Path, text: str, seconds: float) -> dict[str, Any]:
     }
 
 
-def _kind_of(ended: int | None) -> str:
-    """Why a worker that did not come to its end was ended: a limit of memory says nothing itself."""
-    if ended is None:
-        return "interrupted"
-    return "time" if ended == OVERRUN else "memory"
-
-
-def _refused(kind: str, seconds: float, got: str | None) -> UsageError | QueryInterrupted:
+def _refused(kind: str, seconds: float, got: str | None) -> UsageError | QueryInterruptedError:
     if kind == "interrupted":
-        return QueryInterrupted("the query was interrupted", next_move="run it again, or ask for less")
+        return QueryInterruptedError("the query was interrupted", next_move="run it again, or ask for less")
     if kind == "time":
         got = f"no result after {seconds:g} s"
     what, expected, next_move = _REFUSALS[kind]
-    return UsageError(what, got=got or "more than it may use", expected=expected, next_move=next_move)
+    return UsageError(what, got=got or _GOT.get(kind), expected=expected, next_move=next_move)
 
 
+_GOT: Final = {"memory": "more than it may use"}
 _CANNOT: Final = "the query cannot be run"
 _LIST: Final = "SHOW ALL TABLES lists what there is"
 _REFUSALS: Final = {
@@ -117,6 +117,7 @@ _REFUSALS: Final = {
         "an answer within the time that --timeout allows",
         "ask for less (a shorter period, a total), or allow more seconds with --timeout",
     ),
+    "broken": ("the process of the query ended unexpectedly", None, "run it again, and report it if it ends again"),
     "memory": (
         "the query needs too much memory and was ended",
         "4 GB at most",

@@ -1,14 +1,14 @@
 """The process that runs one ad-hoc query over the lake, and ends.
 
-A program. stdin has the request (JSON: ``query``, ``seconds``, ``tables``, ``views``, ``meanings``). stdout gets a line of
-JSON as soon as the query is admitted or refused (``audit``: what to write down, or null), then one with the outcome
+A program. stdin has the request (JSON: ``query``, ``seconds``, ``tables``, ``views``, ``meanings``). stdout gets a line
+of JSON as soon as the query is admitted or refused (``audit``: what to write down, or null), then one with the outcome
 (``kind``: ``rows``, or why there are none), and after it the rows as Arrow IPC.
 """
 
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import duckdb
@@ -18,14 +18,15 @@ from lake import views
 from lake.adhoc import copies, guard, limits
 from lake.adhoc.copies import DICTIONARY
 from lake.framed import framed
-from lake.redaction import UNPARSED, blanked
+from lake.redaction import UNBOUND, UNPARSED, blanked
 from lake.views import Table
+
+Say = Callable[[Mapping[str, object]], object]
 
 PATIENT_LEVEL: Final = "silver"
 """The schema whose rows are patients' rows: reading it leaves a row in ``ops/audit``."""
 MEMORY: Final = 4_000_000_000
 """Bytes that DuckDB may use, or what it allows itself if that is less (80 % of the machine or container)."""
-_UNREAD: Final = "a query of patients' rows that could not be run"
 _DEPTH: Final = 20_000
 """Of Python's stack: a parse tree is deeper than the query."""
 _BESIDE: Final = 4_000_000_000
@@ -40,9 +41,9 @@ def main() -> None:
     sys.setrecursionlimit(_DEPTH)
     rows = None
     try:
-        rows = _rows(request)
+        rows = answer(request, _say)
         outcome = {"kind": "rows"}
-    except guard.Refused as refused:
+    except guard.RefusedError as refused:
         outcome = {"kind": refused.kind, "got": refused.got}
     except MemoryError:
         outcome = {"kind": "memory", "got": "MemoryError"}
@@ -53,35 +54,37 @@ def main() -> None:
     os._exit(0)  # what the libraries would still tidy up goes with the process
 
 
-def _rows(request: Mapping[str, Any]) -> pl.DataFrame:
-    """Check the query, say what is to be written down, and run it."""
+def answer(request: Mapping[str, Any], say: Say) -> pl.DataFrame:
+    """The rows of the query. ``say`` gets what is to be written down before a row is read.
+
+    Raises ``guard.RefusedError`` where there are none.
+    """
     query, defined = request["query"], request["views"]
     tables = [Table(**table) for table in request["tables"]]
-    copy = copies.empty_copy(tables, defined)
+    copy = copies.empty_copy([*tables, DICTIONARY], defined)
+    _bound(copy)
     copies.lock(copy)
-    reading = _admitted(copy, query)
-    dictionary = (
-        copies.fill_dictionary(copy, _meanings(request["meanings"])) if DICTIONARY in reading.tables else None
-    )
-    wanted = reading.tables - {DICTIONARY}
-    if not wanted:
+    reading = _admitted(copy, query, say)
+    explained = (DICTIONARY.schema, DICTIONARY.name) in reading.tables
+    dictionary = copies.fill_dictionary(copy, _meanings(request["meanings"])) if explained else None
+    known = [table for table in tables if (table.schema, table.name) in reading.tables]
+    if not known:
         return _run(copy, query)
-    known = [table for table in tables if (table.schema, table.name) in wanted]
-    return _run(_opened(known, defined, dictionary), query)
+    return _run(opened(known, defined, dictionary), query)
 
 
-def _admitted(copy: duckdb.DuckDBPyConnection, query: str) -> guard.Reading:
+def _admitted(copy: duckdb.DuckDBPyConnection, query: str, say: Say) -> guard.Reading:
     """What the query reads. It is said what to write down before anything is read, also where it may not run."""
     schemas: frozenset[str] = frozenset()
     try:
         tree = guard.parsed(copy, query)
         schemas = guard.schemas_named(tree)
         reading = guard.check(copy, tree, query)
-    except guard.Refused as refused:
-        _say({"audit": _of_refused(refused.kind, query, copy, PATIENT_LEVEL in schemas)})
+    except guard.RefusedError as refused:
+        say({"audit": _of_refused(refused.kind, query, copy, PATIENT_LEVEL in schemas)})
         raise
     personal = PATIENT_LEVEL in {*schemas, *(schema for schema, _ in reading.tables)}
-    _say({"audit": blanked(query, copy) if personal else None})
+    say({"audit": blanked(query, copy) if personal else None})
     return reading
 
 
@@ -91,24 +94,25 @@ def _of_refused(kind: str, query: str, copy: duckdb.DuckDBPyConnection, personal
         return UNPARSED
     if kind in {"file", "statement"}:
         return blanked(query, copy)
-    return _UNREAD if personal else None
+    return UNBOUND if personal else None
 
 
-def _opened(
+def opened(
     tables: Iterable[Table], defined: Mapping[str, str], dictionary: pl.DataFrame | None
 ) -> duckdb.DuckDBPyConnection:
     """A connection with a view per table. It can open the files of these tables and no others."""
     tables = list(tables)
     connection = duckdb.connect(":memory:", config=copies.CONFIG)
     _bound(connection)
-    connection.execute("SET parquet_metadata_cache = true")  # each file is opened to make the view, and to run the query
+    # Each file is opened to make the view, and again to run the query.
+    connection.execute("SET parquet_metadata_cache = true")
     for schema in {"gold", *(table.schema for table in tables)}:
         connection.execute(f"CREATE SCHEMA {views.identifier(schema)}")
     for table in tables:
         connection.execute(views.view(table.full_name, table.columns, table.partitions, table.files))
     copies.add_views(connection, defined)
     if dictionary is not None:
-        connection.from_arrow(dictionary.to_arrow()).create(".".join(DICTIONARY))
+        connection.from_arrow(dictionary.to_arrow()).create(DICTIONARY.full_name)
     copies.lock(connection, (file for table in tables for file in table.files))
     return connection
 
@@ -123,11 +127,11 @@ def _run(connection: duckdb.DuckDBPyConnection, query: str) -> pl.DataFrame:
     try:
         return framed(connection.sql(query))
     except duckdb.OutOfMemoryException as error:
-        refused = guard.Refused("memory", type(error).__name__)
+        refused = guard.RefusedError("memory", type(error).__name__)
     except duckdb.Error as error:
-        refused = guard.Refused("query", guard.first_line(error))
+        refused = guard.RefusedError("query", guard.first_line(error))
     except (pl.exceptions.PolarsError, TypeError) as error:
-        refused = guard.Refused("query", f"a column of a kind that cannot be shown ({type(error).__name__})")
+        refused = guard.RefusedError("query", f"a column of a kind that cannot be shown ({type(error).__name__})")
     raise refused
 
 
