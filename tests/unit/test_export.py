@@ -165,7 +165,7 @@ def test_a_full_disk_is_called_so(root: Path, tmp_path: Path, monkeypatch: pytes
 
 
 def made_by(build_id: int) -> Published:
-    return Published(build_id, "full", NOW, 1, "UTC", 0, {}, {}, None, None, None)
+    return Published(build_id, "full", NOW, 1, "UTC", 0, {}, {}, None, 60, None, None)
 
 
 def write(folder: Path, build_id: int, value: int, before_it_shows: Any = lambda _: None) -> Path:
