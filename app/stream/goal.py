@@ -165,7 +165,7 @@ class Goal:
 
     def _holds_what_is_left(self) -> bool:
         """Whether all that is left is in partitions that this run is assigned."""
-        return self._mine.issuperset(dict(self._left))  # a copy: a landing may take one out meanwhile
+        return self._mine.issuperset(list(self._left))  # a copy: a landing may take one out meanwhile
 
 
 def _named(partitions: Collection[int]) -> str:
