@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import duckdb
 
+from lake.redaction import UNBOUND, UNPARSED, blanked
+
 BEFORE_ANY_ROW: Final = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
 """Errors that DuckDB finds before it reads a row: their text quotes the query, never a value."""
 
@@ -179,6 +181,11 @@ def check(copy: duckdb.DuckDBPyConnection, tree: Any, query: str) -> Reading:
     if scanned and beside:
         raise RefusedError("query", f"{beside[0]}() and a table of the lake in one query")
     return Reading(frozenset(scanned), schemas_named(tree))
+
+
+def kept_of_refused(copy: duckdb.DuckDBPyConnection, query: str, kind: str) -> str:
+    """What may be kept of a query that was refused: nothing of its text where a name in it may be a value."""
+    return {"syntax": UNPARSED, "query": UNBOUND}.get(kind) or blanked(query, copy)
 
 
 def first_line(error: duckdb.Error) -> str:
