@@ -32,7 +32,7 @@ class SameOrigin:
     them) and the IP address that was connected to, with any port: Docker and SSH map them. A browser's ``Origin`` has
     to be what was asked for: the same scheme, host and port.
 
-    ``origins`` are other addresses of the dashboards, such as ``https://dash.example.org``, with their own scheme: a
+    ``origins`` are other addresses of the dashboards, such as those of a proxy, with their own scheme: a
     proxy speaks TLS where this server does not. A request without ``Origin`` is a plain link's, or no browser's.
     """
 

@@ -18,6 +18,7 @@ from typing import Any, Final
 import polars as pl
 
 from lake.errors import UsageError
+from lake.redaction import HIDDEN
 
 ROWS: Final = 10_000
 SECONDS: Final = 10.0
@@ -35,22 +36,28 @@ _TURNS: Final = threading.BoundedSemaphore(AT_ONCE)
 
 @dataclass(frozen=True)
 class Answer:
-    """Rows of a query. ``cut``: there are more; ``seconds``: how long it took, the start of its process included."""
+    """Rows of a query. ``cut``: there are more; ``seconds``: how long it took, the start of its process included.
+
+    ``kept``: the query without its constants, for the audit.
+    """
 
     rows: pl.DataFrame
     cut: bool
     seconds: float
+    kept: str
 
 
-class UnboundError(UsageError):
-    """The query names a table, column or function that is not there; nothing was read."""
+class QueryRefusedError(UsageError):
+    """The query gave no rows. ``kept``: what the audit may keep of its text."""
+
+    kept = HIDDEN
 
 
 def run(file: str, text: str, *, rows: int = ROWS, seconds: float = SECONDS) -> Answer:
     """The first ``rows`` rows of one SELECT over the DuckDB file. Takes no longer than ``seconds``.
 
-    Raises ``UsageError`` where there are none to give: not one SELECT, an error in it, too slow, too large. Its text
-    quotes the query at most, never a value of a row.
+    Raises ``QueryRefusedError`` where there are none to give: not one SELECT, an error in it, too slow, too large. Its
+    text quotes the query at most, never a value of a row.
     """
     if len(text) > CHARACTERS:
         raise _refused("long", seconds, f"{len(text):,} characters")
@@ -59,17 +66,18 @@ def run(file: str, text: str, *, rows: int = ROWS, seconds: float = SECONDS) -> 
         raise _refused("busy", seconds)
     try:
         left = seconds - (time.monotonic() - started)
-        said, body = _asked({"file": file, "text": text, "rows": rows, "seconds": seconds}, max(left, 0.0))
+        kept, said, body = _asked({"file": file, "text": text, "rows": rows, "seconds": seconds}, max(left, 0.0))
     finally:
         _TURNS.release()
     if said["kind"] != "rows":
         error = _refused(said["kind"], seconds, said.get("got"))
-        raise error if said.get("bound", True) else UnboundError(str(error))
-    return Answer(pl.read_ipc(io.BytesIO(body)), said["cut"], time.monotonic() - started)
+        error.kept = kept
+        raise error
+    return Answer(pl.read_ipc(io.BytesIO(body)), said["cut"], time.monotonic() - started, kept)
 
 
-def _asked(request: dict[str, Any], seconds: float) -> tuple[dict[str, Any], bytes]:
-    """What the process says to a request: its line of JSON, and the rows."""
+def _asked(request: dict[str, Any], seconds: float) -> tuple[str, dict[str, Any], bytes]:
+    """What the process says to a request: what to keep of the query, the outcome, and the rows."""
     try:
         ran = subprocess.run(
             [sys.executable, "-I", str(_PROGRAM)],
@@ -79,16 +87,23 @@ def _asked(request: dict[str, Any], seconds: float) -> tuple[dict[str, Any], byt
             timeout=seconds,
             check=False,
         )
-    except subprocess.TimeoutExpired:  # it is killed by now
-        return {"kind": "time"}, b""
-    line, _, body = ran.stdout.partition(b"\n")
-    # One that was cut down by a limit says nothing.
-    return (json.loads(line), body) if ran.returncode == 0 else ({"kind": "memory"}, b"")
+    except subprocess.TimeoutExpired as late:  # it is killed by now
+        return _kept((late.stdout or b"").partition(b"\n")[0]), {"kind": "time"}, b""
+    admission, _, rest = ran.stdout.partition(b"\n")
+    # One that was cut down by a limit says nothing more.
+    outcome, _, body = rest.partition(b"\n")
+    said = json.loads(outcome or admission) if ran.returncode == 0 else {"kind": "memory"}
+    return _kept(admission), said, body
 
 
-def _refused(kind: str, seconds: float, got: str | None = None) -> UsageError:
+def _kept(admission: bytes) -> str:
+    """What the audit may keep of a query, where the process got as far as parsing it."""
+    return str(json.loads(admission or b"{}").get("audit", HIDDEN))
+
+
+def _refused(kind: str, seconds: float, got: str | None = None) -> QueryRefusedError:
     what, expected, next_move = _REFUSALS[kind]
-    return UsageError(what.format(seconds=seconds), got=got, expected=expected or None, next_move=next_move)
+    return QueryRefusedError(what.format(seconds=seconds), got=got, expected=expected or None, next_move=next_move)
 
 
 _ADMIT: Final = "FROM gold.dictionary lists the tables and columns"

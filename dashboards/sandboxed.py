@@ -1,12 +1,14 @@
 """What runs inside ``dashboards.sandbox``: one query in a process of its own, which knows nothing and may nothing.
 
-A program, not a module: stdin has the request (JSON: ``file``, ``text``, ``rows``, ``seconds``), stdout gets a line of
-JSON (``kind``: ``rows``, or why there are none) and after it the rows as Arrow IPC.
+A program, not a module: stdin has the request (JSON: ``file``, ``text``, ``rows``, ``seconds``). stdout gets a line of
+JSON with what to write down in the audit (``audit``), then one with the outcome (``kind``: ``rows``, or why there are
+none), and after it the rows as Arrow IPC.
 """
 
 import json
 import os
 import sys
+from collections.abc import Callable
 from typing import Any, Final
 
 import duckdb
@@ -14,7 +16,10 @@ import polars as pl
 
 from lake.adhoc import copies, guard, limits
 from lake.framed import framed
+from lake.redaction import blanked
 from lake.views import Table
+
+Note = Callable[[str], object]
 
 DUCKDB_MEMORY: Final = "256MB"
 PROCESS_BYTES: Final = 2_000_000_000
@@ -56,18 +61,20 @@ def copied(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
     return copy
 
 
-def answer(connection: duckdb.DuckDBPyConnection, text: str, rows: int) -> tuple[dict[str, Any], pl.DataFrame | None]:
+def answer(
+    connection: duckdb.DuckDBPyConnection, text: str, rows: int, note: Note = lambda _: None
+) -> tuple[dict[str, Any], pl.DataFrame | None]:
     """What there is to say about a query, and its first ``rows`` rows.
 
-    What reads no table (``SHOW``, DuckDB's catalogue) is answered from an empty copy of the tables.
+    What reads no table (``SHOW``, DuckDB's catalogue) is answered from an empty copy of the tables. ``note`` gets the
+    query without its constants, before a row is read.
     """
     with copied(connection) as copy:
         try:
-            reading = guard.check(copy, guard.parsed(copy, text), text)
+            reading = _admitted(copy, text, note)
             found = plain(framed((connection if reading.tables else copy).sql(text).limit(rows + 1)))
         except guard.RefusedError as refused:
-            kind = "query" if refused.kind == "syntax" else refused.kind
-            return {"kind": kind, "got": refused.got, "bound": refused.kind != "query"}, None
+            return {"kind": "query" if refused.kind == "syntax" else refused.kind, "got": refused.got}, None
         except duckdb.OutOfMemoryException:
             return {"kind": "memory"}, None
         except (duckdb.PermissionException, duckdb.IOException):
@@ -79,6 +86,17 @@ def answer(connection: duckdb.DuckDBPyConnection, text: str, rows: int) -> tuple
     if found.estimated_size() > RESULT_BYTES:
         return {"kind": "size"}, None
     return {"kind": "rows", "cut": found.height > rows}, found.head(rows)
+
+
+def _admitted(copy: duckdb.DuckDBPyConnection, text: str, note: Note) -> guard.Reading:
+    """What the query reads; it is noted, also where it may not run."""
+    try:
+        reading = guard.check(copy, guard.parsed(copy, text), text)
+    except guard.RefusedError as refused:
+        note(guard.kept_of_refused(copy, text, refused.kind))
+        raise
+    note(blanked(text, copy))
+    return reading
 
 
 def plain(rows: pl.DataFrame) -> pl.DataFrame:
@@ -104,16 +122,23 @@ def main() -> None:
     limits.confine(request["seconds"] + 1, PROCESS_BYTES, _NICE)
     said: dict[str, Any]
     try:
-        said, rows = answer(opened(request["file"]), request["text"], request["rows"])
+        said, rows = answer(
+            opened(request["file"]), request["text"], request["rows"], lambda kept: _say({"audit": kept})
+        )
     except MemoryError:
         said, rows = {"kind": "memory"}, None
     except duckdb.Error:  # the file is gone: three builds have passed since the page was drawn
         said, rows = {"kind": "gone"}, None
-    sys.stdout.buffer.write(json.dumps(said).encode() + b"\n")
+    _say(said)
     if rows is not None:
         rows.write_ipc(sys.stdout.buffer)
     sys.stdout.flush()
     os._exit(0)  # what the libraries would still tidy up goes with the process
+
+
+def _say(said: dict[str, Any]) -> None:
+    sys.stdout.buffer.write(json.dumps(said).encode() + b"\n")
+    sys.stdout.buffer.flush()
 
 
 if __name__ == "__main__":

@@ -37,6 +37,9 @@ class QueryInterruptedError(WardlakeError):
 
     exit_code = 130
 
+    def __init__(self) -> None:
+        super().__init__("the query was interrupted", next_move="run it again, or ask for less")
+
 
 class LakeError(WardlakeError):
     """The lake at this path cannot be used as asked: not a lake, another key, a newer format."""

@@ -46,8 +46,6 @@ def blanked(text: str, connection: duckdb.DuckDBPyConnection | None = None) -> s
             return OTHER
         written = json.dumps(_blanked(tree))
         [(kept,)] = connection.execute("SELECT json_deserialize_sql($1::JSON)", [written]).fetchall()
-    except duckdb.ParserException:
-        return UNPARSED
     except (duckdb.Error, RecursionError, ValueError):
         return HIDDEN
     line = " ".join(str(kept).replace("count_star()", "count(*)").split())
@@ -65,7 +63,8 @@ def _blanked(node: Any) -> Any:
     if "literal" in node:  # a constant as it was typed
         return node | {"literal": {"kind": "STRING", "text": _BLANK}, "alias": _blanked(node.get("alias", ""))}
     if "is_null" in node:  # a constant that the parser has worked out: the size of a sample
-        return node | {"value": 0 if isinstance(node.get("value"), int | float) else _BLANK}
+        value = node.get("value")
+        return node | {"value": type(value)(0) if isinstance(value, int | float) else _BLANK}
     # Where a token was is of no use in another text; a position may be any number.
     return {key: 0 if key.startswith("query_location") else _blanked(value) for key, value in node.items()}
 
@@ -78,6 +77,6 @@ def _may_stand(name: str) -> bool:
 def _holds_no_value(line: str) -> bool:
     """Whether SQL that was written back has no string but blanks, and no long number: should DuckDB change its tree."""
     return all(
-        (text == _BLANK or text == "") if text or not (name or number) else _may_stand((name or number).strip(_BLANK))
+        _may_stand(name.replace(_BLANK, "")) and text in ("", _BLANK) and sum(map(str.isdigit, number)) <= _DIGITS_KEPT
         for text, name, number in _IN_QUOTES.findall(line)
     )

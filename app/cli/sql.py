@@ -7,6 +7,7 @@ import typer
 
 from app.cli.options import DataOption, LakeOption
 from lake.adhoc import process
+from lake.errors import QueryInterruptedError
 
 
 class Format(StrEnum):
@@ -40,6 +41,8 @@ def sql(
         settings = configuration.load(data=data, lake=lake)
         store.open_lake(settings.lake)
         rows = run(settings.lake, text, seconds=timeout, worker=worker)
+    except KeyboardInterrupt:
+        raise QueryInterruptedError from None
     finally:
         process.end(worker)
     print_rows(rows, format.value)

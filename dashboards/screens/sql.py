@@ -5,11 +5,10 @@ import streamlit as st
 
 from dashboards import data, sandbox, signin, style
 from dashboards.examples import EXAMPLES
-from dashboards.sandbox import Answer, UnboundError
+from dashboards.sandbox import Answer, QueryRefusedError
 from dashboards.settings import settings
 from lake import audit
 from lake.errors import UsageError
-from lake.redaction import UNBOUND, blanked
 from lake.spreadsheets import inert
 
 ACTION = "dashboard_sql"
@@ -22,10 +21,10 @@ def ask(text: str) -> Answer:
     known, who = settings(), signed_in()
     try:
         found = sandbox.run(data.current().file, text, seconds=known.dashboard_sql_seconds)
-    except UsageError as error:
-        audit.append(known.lake, ACTION, UNBOUND if isinstance(error, UnboundError) else blanked(text), who=who)
+    except QueryRefusedError as error:
+        audit.append(known.lake, ACTION, error.kept, who=who)
         raise
-    audit.append(known.lake, ACTION, blanked(text), found.rows.height, who)
+    audit.append(known.lake, ACTION, found.kept, found.rows.height, who)
     return found
 
 

@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import duckdb
 
+from lake.redaction import UNBOUND, UNPARSED, blanked
+
 BEFORE_ANY_ROW: Final = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)
 """Errors that DuckDB finds before it reads a row: their text quotes the query, never a value."""
 
@@ -20,7 +22,6 @@ _OPERATORS: Final = frozenset(
         "AGGREGATE",
         "ANY_JOIN",
         "ASOF_JOIN",
-        "CHUNK_GET",
         "COMPARISON_JOIN",
         "CROSS_PRODUCT",
         "CTE",
@@ -94,6 +95,8 @@ _CATALOGUE: Final = frozenset(
     )
 )
 """Table functions over DuckDB's own catalogue. They are answered from the empty copy, which knows no file."""
+_DESCRIBED: Final = "CHUNK_GET"
+"""The operator of rows that the binder knows already: of DESCRIBE, and of SHOW, which shows settings, too."""
 _NEVER: Final = frozenset(
     (
         "getenv",
@@ -110,7 +113,8 @@ _NEVER: Final = frozenset(
 _NOT_WITH_TABLES: Final = frozenset(("current_setting",))
 """Functions that could say where the files of a table are."""
 
-_CHANGES: Final = frozenset(f"{verb}_QUERY_NODE" for verb in ("INSERT", "UPDATE", "DELETE", "MERGE_INTO", "MERGE"))
+_QUERIES: Final = frozenset(("SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"))
+"""Kinds of query that only read; in a ``WITH`` there may be others."""
 _NAMED: Final = frozenset(("BASE_TABLE", "SHOW_REF"))
 
 
@@ -162,8 +166,9 @@ def schemas_named(tree: Any) -> frozenset[str]:
 def check(copy: duckdb.DuckDBPyConnection, tree: Any, query: str) -> Reading:
     """What a parsed query reads, as bound on an empty copy. Raises ``RefusedError`` where it may not read that."""
     called = set(_functions(tree))
-    if changes := sorted({node["type"] for node in _nodes(tree)} & _CHANGES):
-        raise RefusedError("statement", changes[0].removesuffix("_QUERY_NODE"))
+    queries = {node["type"] for node in _nodes(tree) if node["type"].endswith("_NODE")}
+    if others := sorted(queries - _QUERIES):
+        raise RefusedError("statement", others[0].removesuffix("_NODE").removesuffix("_QUERY"))
     if never := sorted(called & _NEVER):
         raise RefusedError("file", f"{never[0]}()")
     scanned, catalogue = set(), set()
@@ -171,14 +176,21 @@ def check(copy: duckdb.DuckDBPyConnection, tree: Any, query: str) -> Reading:
     for operator, table in _plan(copy, query):
         if operator == "SEQ_SCAN" and table in known:
             scanned.add(known[table])
+        elif operator == _DESCRIBED:
+            catalogue.add("SHOW or DESCRIBE")
         elif operator in _CATALOGUE:
-            catalogue.add(operator)
+            catalogue.add(f"{operator.lower()}()")
         elif operator not in _OPERATORS | _TABLE_FUNCTIONS:
             raise RefusedError("file", f"{operator.lower()}()")
-    beside = sorted(name.lower() for name in catalogue) + sorted(called & _NOT_WITH_TABLES)
+    beside = sorted(catalogue) + sorted(f"{name}()" for name in called & _NOT_WITH_TABLES)
     if scanned and beside:
-        raise RefusedError("query", f"{beside[0]}() and a table of the lake in one query")
+        raise RefusedError("query", f"{beside[0]} and a table of the lake in one query")
     return Reading(frozenset(scanned), schemas_named(tree))
+
+
+def kept_of_refused(copy: duckdb.DuckDBPyConnection, query: str, kind: str) -> str:
+    """What may be kept of a query that was refused: nothing of its text where a name in it may be a value."""
+    return {"syntax": UNPARSED, "query": UNBOUND}.get(kind) or blanked(query, copy)
 
 
 def first_line(error: duckdb.Error) -> str:

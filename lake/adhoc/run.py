@@ -93,7 +93,7 @@ def request_of(root: Path, text: str, seconds: float) -> dict[str, Any]:
 
 def _refused(kind: str, seconds: float, got: str | None) -> UsageError | QueryInterruptedError:
     if kind == "interrupted":
-        return QueryInterruptedError("the query was interrupted", next_move="run it again, or ask for less")
+        return QueryInterruptedError()
     if kind == "time":
         got = f"no result after {seconds:g} s"
     what, expected, next_move = _REFUSALS[kind]

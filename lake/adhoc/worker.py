@@ -18,7 +18,7 @@ from lake import views
 from lake.adhoc import copies, guard, limits
 from lake.adhoc.copies import DICTIONARY
 from lake.framed import framed
-from lake.redaction import UNBOUND, UNPARSED, blanked
+from lake.redaction import blanked
 from lake.views import Table
 
 Say = Callable[[Mapping[str, object]], object]
@@ -81,20 +81,13 @@ def _admitted(copy: duckdb.DuckDBPyConnection, query: str, say: Say) -> guard.Re
         schemas = guard.schemas_named(tree)
         reading = guard.check(copy, tree, query)
     except guard.RefusedError as refused:
-        say({"audit": _of_refused(refused.kind, query, copy, PATIENT_LEVEL in schemas)})
+        # One that names something unknown and no patient's table has read nothing that is to be written down.
+        unknown = refused.kind == "query" and PATIENT_LEVEL not in schemas
+        say({"audit": None if unknown else guard.kept_of_refused(copy, query, refused.kind)})
         raise
     personal = PATIENT_LEVEL in {*schemas, *(schema for schema, _ in reading.tables)}
     say({"audit": blanked(query, copy) if personal else None})
     return reading
-
-
-def _of_refused(kind: str, query: str, copy: duckdb.DuckDBPyConnection, personal: bool) -> str | None:
-    """What to write down of a query that is not run: its text only where every name in it is known."""
-    if kind == "syntax":
-        return UNPARSED
-    if kind in {"file", "statement"}:
-        return blanked(query, copy)
-    return UNBOUND if personal else None
 
 
 def opened(

@@ -1,5 +1,7 @@
-"""Queries that try to get more out of ``wardlake sql`` than it gives. ``{file}`` is a file of Silver, ``{root}`` the lake,
-``{csv}`` and ``{parquet}`` files outside of it that hold the word *sesame*.
+"""Queries that try to get more out of ``wardlake sql`` than it gives.
+
+``{file}`` is a file of Silver, ``{root}`` the lake, ``{csv}`` and ``{parquet}`` files outside of it that hold the word
+*sesame*.
 """
 
 from typing import Final
@@ -116,6 +118,25 @@ READS: Final = [
     'SELECT count(*), "system"."main"."CURRENT_SETTING"(\'allowed_paths\') FROM ops.ingest',
     "SELECT (SELECT any_value(sql) FROM duckdb_views()), max(messages) FROM ops.ingest",
     "SELECT pg_get_viewdef(1), max(messages) FROM ops.ingest",
+    # a setting, by SHOW
+    "SELECT * FROM ops.ingest, (SHOW allowed_paths)",
+    "FROM (SHOW allowed_paths) POSITIONAL JOIN gold.admissions",
+    "SELECT (FROM (SHOW allowed_paths)), count(*) FROM gold.admissions",
+    "WITH s AS (SHOW allowed_paths) FROM s, ops.ingest",
+    "FROM ops.ingest WHERE EXISTS (SHOW secret_directory)",
+    "FROM ops.ingest, (SHOW ALL TABLES)",
+    "FROM ops.ingest, (SHOW DATABASES)",
+    "FROM ops.ingest, (DESCRIBE gold.admissions)",
+    "SELECT list_transform(['allowed_paths'], lambda s: current_setting(s)), count(*) FROM ops.ingest",
+    "SELECT count(*) FROM ops.ingest ORDER BY current_setting('allowed_paths')",
+    "SELECT * FROM ops.ingest LIMIT (SELECT length(current_setting('allowed_paths')::VARCHAR))",
+    "FROM duckdb_external_file_cache()",
+    "FROM duckdb_extensions()",
+    "FROM 's3://bucket/x.parquet'",
+    "FROM 'duckdb:{root}/wardlake.duckdb'",
+    "WITH x AS (COPY ops.ingest TO '{root}/out.csv') SELECT 1",
+    "WITH x AS (COPY (SELECT 1) TO '{root}/out.csv') FROM x, ops.ingest",
+    "WITH x AS (DELETE FROM gold.dictionary RETURNING *) FROM x",
     "SELECT filename FROM silver.events",
     "SELECT file_row_number, file_index FROM silver.events",
     "SELECT rowid FROM silver.events",
@@ -168,6 +189,9 @@ CATALOGUE: Final = [
     "SELECT current_setting('allowed_paths'), current_setting('temp_directory'), current_setting('secret_directory')",
     "SELECT current_database(), current_schema(), current_query(), version()",
     "SELECT getvariable('files')",
+    "SHOW allowed_paths",
+    "SHOW secret_directory",
+    "SHOW temp_directory",
 ]
 """Each is answered, and no answer holds a path."""
 
@@ -222,22 +246,14 @@ IMPERSONAL: Final = [
     """SELECT json_extract('{"a": 1}', '$.a'), e.key FROM json_each('{"a": 1}') AS e""",
     "SELECT count(*), now() > today(), uuid() IS NULL, random() < 2 FROM ops.ingest",
     "FROM gold.admissions ASOF JOIN (SELECT day FROM gold.occupancy) o USING (day)",
-    "SELECT department, count(*), row_number() OVER (ORDER BY department) FROM gold.admissions GROUP BY department QUALIFY true",
+    "SELECT count(*), row_number() OVER (ORDER BY facility) FROM gold.occupancy GROUP BY facility QUALIFY true",
     "SELECT DISTINCT ON (department) * FROM gold.admissions ORDER BY ALL LIMIT 10%",
     "SELECT list_transform([1], lambda x: x + 1), COLUMNS('day|month') FROM gold.admissions USING SAMPLE 3",
 ]
 """Each is answered and leaves none."""
 
 VALUES: Final = [
-    "123-45-6789",
-    "123456789",
-    "1961-04-23",
-    "OBrien",
-    "O'Brien",
-    "Mary Jones",
-    "MRN0000001",
-    "Brien",
-    "Jones",
+    *("123-45-6789", "123456789", "1961-04-23", "O'Brien", "OBrien", "Brien", "Mary Jones", "Jones", "MRN0000001"),
 ]
 """What may not be in the audit, as it is or without separators."""
 
@@ -251,8 +267,6 @@ SPELT: Final = [
     "FROM silver.events WHERE patient_name = \u2018O\u2019Brien\u2019",
     "FROM silver.events WHERE patient_name = \u201cMary Jones\u201d",
     'FROM silver.events WHERE patient_name = "Mary Jones"',
-    "FROM silver.events WHERE patient_name = Jones",
-    "FROM silver.events WHERE patient_name = OBrien",
     "FROM silver.events WHERE patient_name = $$Mary Jones$$",
     "FROM silver.events WHERE patient_name = $q$O'Brien$q$",
     "FROM silver.events WHERE patient_name = E'Mary\\x20Jones'",
@@ -286,8 +300,17 @@ SPELT: Final = [
     "COPY (SELECT 'Mary Jones') TO '/nowhere/Mary Jones'",
     "FROM read_text('/nowhere/Mary Jones')",
     "FROM '/nowhere/Mary Jones.csv'",
-    "SELECT Jones FROM '/nowhere/x.csv'",
     "SELECT patient_name::INTEGER FROM silver.events WHERE patient_name <> 'Mary Jones'",
-    "SELECT $Jones FROM silver.events",
 ]
 """Queries in which somebody typed a patient's value. Nothing of it is in the audit."""
+
+UNQUOTED: Final = [
+    "FROM silver.events WHERE patient_name = Jones",
+    "FROM silver.events WHERE patient_name = OBrien",
+    "FROM silver.events WHERE patient_name = Mary OR ssn = Jones",
+    "SELECT Jones FROM silver.events",
+    "SELECT events.Jones FROM silver.events",
+    "FROM silver.Jones",
+    "SELECT Jones(ssn) FROM silver.events",
+]
+"""The same without quotes: a name of something that is not there."""

@@ -56,14 +56,35 @@ def test_an_answer_is_the_shown_gold_and_is_written_down(open_page: Open, own_la
     assert f"{true.height:,} rows" in text_of(page)
     [(who, detail, seen)] = asked(own_lake)
     assert who
-    assert detail == text.replace("month", "…").replace("(all)", "…")
+    where = "((grain = '…') AND (department = '…'))"
+    assert detail == f'SELECT "start", admissions FROM gold.admissions WHERE {where} ORDER BY COLUMNS(*)'
     assert seen == true.height
 
 
 def test_who_signed_in_is_who_asked(open_page: Open, own_lake: Path) -> None:
     user = {"is_logged_in": True, "email": "ada@example.org"}
     ask(open_page(own_lake, "sql", secrets=AUTH, user=user), "FROM gold.build")
-    assert asked(own_lake) == [("ada@example.org", "FROM gold.build", 1)]
+    assert asked(own_lake) == [("ada@example.org", "SELECT * FROM gold.build", 1)]
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        (
+            "FROM gold.build WHERE build_id = 123-45-6789",
+            "SELECT * FROM gold.build WHERE (build_id = (('…' - '…') - '…'))",
+        ),
+        ("FROM gold.build WHERE timezone = 'O'Brien'", "a query that does not parse"),
+        ("FROM gold.build WHERE timezone = Jones", "a query that DuckDB cannot bind to the tables"),
+        ("SELECT count(*) FROM range(1000000000000)", "SELECT count(*) FROM \"range\"('…')"),
+    ],
+)
+def test_no_value_that_was_typed_is_written_down(
+    open_page: Open, own_lake: Path, monkeypatch: pytest.MonkeyPatch, text: str, kept: str
+) -> None:
+    monkeypatch.setenv("WARDLAKE_DASHBOARD_SQL_SECONDS", "8")
+    ask(open_page(own_lake, "sql"), text)
+    assert [detail for _, detail, _ in asked(own_lake)] == [kept]
 
 
 def test_what_is_hidden_is_hidden_here_too(open_page: Open, small_lake: Path, tmp_path: Path) -> None:

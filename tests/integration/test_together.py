@@ -16,6 +16,7 @@ from typing import Any, Final
 import duckdb
 import polars as pl
 import pytest
+from deltalake import DeltaTable
 
 from lake import query
 from lake.gold.file import LINK
@@ -184,7 +185,7 @@ def _published(root: Path) -> dict[str, pl.DataFrame]:
     tables = {table.name: table for table in (VISITS, STAYS, INCOMPLETE, *GOLD)}
     found = {}
     for name, table in tables.items():
-        frame = scan(query.DeltaTable(root / name, version=build.versions[name]), table).collect()
+        frame = scan(DeltaTable(root / name, version=build.versions[name]), table).collect()
         plain = [column for column, dtype in frame.schema.items() if not dtype.is_nested()]
         found[name] = frame.select(table.polars_schema.names()).sort(plain, nulls_last=True)
     return found

@@ -96,6 +96,18 @@ def test_a_query_of_figures_is_not(ask: Callable[[str], Asked], text: str) -> No
     assert audited is None
 
 
+@pytest.mark.parametrize("text", [*corpus.SPELT, *corpus.UNQUOTED])
+def test_nothing_that_somebody_typed_is_written_down(ask: Callable[[str], Asked], text: str) -> None:
+    try:
+        kept = ask(text)[1]
+    except guard.RefusedError as refused:
+        [said] = refused.__notes__
+        kept = said
+    assert kept
+    assert [value for value in corpus.VALUES if value in kept] == []
+    assert [digits for digits in ("6789", "1961") if digits in kept] == []
+
+
 PROBES: Final = ("allowed_paths", "FROM ops.ingest", "gold.admissions_weekly")
 
 

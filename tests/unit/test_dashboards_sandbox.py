@@ -13,6 +13,7 @@ import pytest
 
 from dashboards import sandbox, sandboxed
 from lake.errors import UsageError
+from tests.corpus import sql_attacks
 
 SECRET: Final = "CANARY-4711"
 SLOW: Final = "SELECT count(*) FROM gold.days a, gold.days b, gold.days c"
@@ -199,6 +200,33 @@ def test_the_catalogue_tells_of_nothing_but_gold(connection: duckdb.DuckDBPyConn
     _, found = sandboxed.answer(connection, text, 100)
     assert found is not None
     assert found.rows() in ([], [(False, True)])
+
+
+@pytest.mark.parametrize("text", sql_attacks.CATALOGUE)
+def test_the_catalogue_tells_no_path(connection: duckdb.DuckDBPyConnection, folder: Path, text: str) -> None:
+    said, found = sandboxed.answer(
+        connection, text.replace("silver.events", "gold.days").replace("silver", "gold"), 100_000
+    )
+    assert found is not None or "admissions_weekly" in text, said
+    assert str(folder) not in str(said)
+    assert found is None or str(folder) not in found.write_json()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT count(*), current_setting('allowed_paths') FROM gold.days",
+        "SELECT any_value(path) FROM duckdb_databases(), gold.days",
+        "SELECT count(*) FROM gold.days, pragma_database_list",
+        "FROM query('FROM gold.days')",
+        "FROM query_table('gold.days')",
+        "SELECT json_serialize_plan('FROM gold.days'), count(*) FROM gold.days",
+    ],
+)
+def test_the_catalogue_cannot_be_asked_with_a_table(connection: duckdb.DuckDBPyConnection, text: str) -> None:
+    said, found = sandboxed.answer(connection, text, 100)
+    assert said["kind"] in {"query", "file"}
+    assert found is None
 
 
 def test_an_error_quotes_the_query_never_a_row(connection: duckdb.DuckDBPyConnection) -> None:
