@@ -1,7 +1,7 @@
 """Only the dashboards' own pages talk to them: other host names and other origins are refused.
 
 Streamlit checks websockets alone, compares host names without ports, and takes any page of this machine for its own. A
-page of another site could so read the figures: by a name of its own that it points here (DNS rebinding), or from
+page of another site could read the figures: by a host name that it points here (DNS rebinding), or from
 another port of localhost.
 """
 

@@ -41,7 +41,7 @@ class Goal:
         """
         self._settings = settings
         self._patience = patience
-        self._lake = open_lake(settings.lake)  # with handles of its own: the stream's are used by its threads
+        self._lake = open_lake(settings.lake)  # separate handles: the stream's are used by its threads
         self.topic_id, partitions = self._described()
         landed = {partition: self._landed(partition) for partition in partitions}
         self._ends = self._read_ends({partition: last + 1 for partition, last in landed.items()})

@@ -1,4 +1,4 @@
-"""One ad-hoc query over the lake, in a process of its own that can be ended at any moment, and audited."""
+"""One ad-hoc query over the lake, in a separate process that can be ended at any moment, and audited."""
 
 import io
 import json

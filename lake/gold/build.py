@@ -73,7 +73,7 @@ def build(lake: Lake, ask: Ask) -> Built:
     """Bring Gold up to date with Silver and publish it.
 
     Raises ``UsageError`` where no message has landed yet; ``LakeError`` where the last build is of another version of
-    Wardlake or something cannot be read or written. The old Gold stands then.
+    Wardlake or something cannot be read or written. The previous build then stays published.
     """
     with lock(lake.root):
         try:
