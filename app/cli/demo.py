@@ -23,6 +23,7 @@ from app.cli.stream import stream_into_lake
 from app.dashboard import PORT
 from app.kpis import kpis
 from app.settings import Settings
+from app.stopping import asked_to_stop
 from lake import query, store
 from lake.errors import UsageError
 from producer.live import LiveFeed, LiveState
@@ -74,8 +75,9 @@ def demo(
         if live:
             _live(settings, plan, stack)
         else:
-            if publish(simulator, settings, total=total, rate=None).interrupted:
-                raise KeyboardInterrupt
+            with asked_to_stop() as stop:
+                if publish(simulator, settings, stop, total=total, rate=None).interrupted:
+                    raise KeyboardInterrupt
             simulator.write_staffed_beds(_beds_file(settings))
             _process(settings)
 

@@ -1,8 +1,6 @@
 """``wardlake produce live``: the simulated hospitals in real time, without end."""
 
-import signal
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +11,7 @@ from app import settings as configuration
 from app.cli.options import KafkaOption, SeedOption, TopicOption
 from app.cli.output import err, progress_bar
 from app.settings import Settings
+from app.stopping import Stop, asked_to_stop
 from lake.errors import BrokerError
 from producer.live import FASTEST, LiveFeed, LiveState
 from producer.publisher import Publisher, PublishResult
@@ -39,18 +38,16 @@ def live(
     --days, --speed and --seed.
     """
     settings = configuration.load(kafka=kafka, topic=topic)
-    # An end by SIGTERM, too, comes between two blocks or notes how much of one was delivered.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if state is not None and state.exists():
         plan = LiveState.read(state)
     else:
         plan = LiveState.create(seed=seed, events=events, days=days, speed=speed or 1.0, now=time.time())
-    feed = LiveFeed(plan)
-    if staffed_beds is not None:
-        feed.write_staffed_beds(staffed_beds)
-    err.print(described(plan))
-    with suppress(KeyboardInterrupt):
-        send(feed, plan, state, settings)
+    with asked_to_stop() as stop:
+        feed = LiveFeed(plan, sleep=stop.wait)
+        if staffed_beds is not None:
+            feed.write_staffed_beds(staffed_beds)
+        err.print(described(plan))
+        send(feed, plan, state, settings, stop)
     err.print(f"stopped: {feed.sent - plan.sent:,} messages sent in this run")
 
 
@@ -61,19 +58,21 @@ def described(plan: LiveState) -> str:
     return f"live: about {hourly:,.0f} events an hour, {pace}, until Ctrl-C"
 
 
-def send(feed: LiveFeed, plan: LiveState, path: Path | None, settings: Settings) -> None:
-    """Publish what is due, for ever, and note in the file at ``path`` how far it got.
+def send(feed: LiveFeed, plan: LiveState, path: Path | None, settings: Settings, stop: Stop) -> None:
+    """Publish what is due until ``stop`` is set, and note in the file at ``path`` how far it got.
 
-    Raises ``BrokerError`` where messages are not taken, and ``KeyboardInterrupt`` at Ctrl-C, after a note.
+    Raises ``BrokerError`` where messages are not taken.
     """
     beat = heartbeat.of(settings.heartbeat)
-    publisher = Publisher(settings.connection, settings.topic, on_progress=lambda _: beat())
+    publisher = Publisher(settings.connection, settings.topic, on_progress=lambda _: beat(), stop=stop.is_set)
     for block in feed.blocks():
         beat()
+        if stop.is_set():
+            return
         if not len(block):
             continue
         result = publisher.publish([block])
-        # In order: what was delivered of a block that Ctrl-C cut is its beginning.
+        # In order: what was delivered of a block that was cut short is its beginning.
         plan = plan.after(feed.sent - (len(block) - result.delivered))
         if path is not None:
             plan.write(path)
@@ -81,20 +80,25 @@ def send(feed: LiveFeed, plan: LiveState, path: Path | None, settings: Settings)
 
 
 def send_history(feed: LiveFeed, plan: LiveState, path: Path, settings: Settings) -> None:
-    """Publish what comes before the clock begins, with a progress bar, and note it in the file at ``path``."""
-    with progress_bar("publishing", None) as bar:
+    """Publish what comes before the clock begins, with a progress bar, and note it in the file at ``path``.
+
+    Raises ``BrokerError`` where messages are not taken, and ``KeyboardInterrupt`` where Ctrl-C ended it early.
+    """
+    with progress_bar("publishing", None) as bar, asked_to_stop() as stop:
         publisher = Publisher(
             settings.connection,
             settings.topic,
             on_progress=lambda sent: bar.update(bar.task_ids[0], completed=sent),
+            stop=stop.is_set,
         )
-        _raise_unless_whole(publisher.publish(feed.history()))
+        result = publisher.publish(feed.history())
+    if result.interrupted:
+        raise KeyboardInterrupt
+    _raise_unless_whole(result)
     plan.after(feed.sent).write(path)
 
 
 def _raise_unless_whole(result: PublishResult) -> None:
-    if result.interrupted:
-        raise KeyboardInterrupt
     if result.failed:
         reasons = ", ".join(f"{name} {count}" for name, count in sorted(result.failed.items()))
         raise BrokerError("the broker refused messages of the live feed", got=reasons, next_move="see the broker's log")

@@ -1,11 +1,7 @@
 """``wardlake produce``: events into Kafka, simulated or from files."""
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Final
 
 import typer
@@ -16,6 +12,7 @@ from app.cli.live import live
 from app.cli.options import KafkaOption, SeedOption, TopicOption
 from app.cli.output import err, progress_bar
 from app.settings import Settings
+from app.stopping import Stop, asked_to_stop
 from lake.errors import UsageError
 from producer.blocks import Source
 from producer.publisher import Publisher, PublishResult
@@ -69,15 +66,15 @@ def simulate(
             truth=truth is not None,
         )
     )
-    with _stoppable() as signals:
-        result = publish(simulator, settings, total=events, rate=rate)
+    with asked_to_stop() as stop:
+        result = publish(simulator, settings, stop, total=events, rate=rate)
     if truth is not None and not result.interrupted:
         simulator.write_truth(truth)
     if staffed_beds is not None:
         simulator.write_staffed_beds(staffed_beds)
     _report(result)
     if result.interrupted:
-        raise typer.Exit(128 + signals[-1])
+        raise typer.Exit(128 + stop.number)
 
 
 @app.command("file")
@@ -97,8 +94,8 @@ def file(
     settings = configuration.load(kafka=kafka, topic=topic)
     sources = [FileSource(path, format) for path in paths]
     for number, source in enumerate(sources, 1):
-        with _stoppable() as signals:
-            result = publish(source, settings, total=None, rate=rate)
+        with asked_to_stop() as stop:
+            result = publish(source, settings, stop, total=None, rate=rate)
         _report(result)
         for bad in source.first_bad:
             err.print(f"{source.path.name}:{bad.line}: {REASONS[bad.reason]}; sent on as it is", markup=False)
@@ -109,28 +106,11 @@ def file(
         if result.interrupted:
             unsent = [f"the rest of {source.path.name}", *(later.path.name for later in sources[number:])]
             err.print(f"not sent: {'; '.join(unsent)}", markup=False, soft_wrap=True)
-            raise typer.Exit(128 + signals[-1])
+            raise typer.Exit(128 + stop.number)
 
 
-@contextmanager
-def _stoppable() -> Iterator[list[int]]:
-    """SIGTERM ends what is published here as Ctrl-C does; gives the signals that came."""
-    signals: list[int] = []
-
-    def interrupt(number: int, _frame: FrameType | None) -> None:
-        signals.append(number)
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield signals
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def publish(source: Source, settings: Settings, *, total: int | None, rate: float | None) -> PublishResult:
-    """Publish a source with a progress bar."""
+def publish(source: Source, settings: Settings, stop: Stop, *, total: int | None, rate: float | None) -> PublishResult:
+    """Publish a source with a progress bar, until it ends or ``stop`` is set."""
     beat = heartbeat.of(settings.heartbeat)
     with progress_bar("publishing", total) as bar:
 
@@ -138,7 +118,8 @@ def publish(source: Source, settings: Settings, *, total: int | None, rate: floa
             beat()
             bar.update(bar.task_ids[0], completed=sent)
 
-        return Publisher(settings.connection, settings.topic, rate=rate, on_progress=told).publish(source.blocks())
+        publisher = Publisher(settings.connection, settings.topic, rate=rate, on_progress=told, stop=stop.is_set)
+        return publisher.publish(source.blocks())
 
 
 def _report(result: PublishResult) -> None:

@@ -1,8 +1,5 @@
 """The publisher against a real broker: what is told to be delivered can be consumed, once and in order."""
 
-import os
-import signal
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -153,13 +150,13 @@ def test_what_is_not_delivered_in_time_is_given_up() -> None:
             publisher.publish([Block([b"P"] * 10, [b"x"] * 10)])
 
 
-def test_ctrl_c_delivers_what_is_queued_and_says_so(broker: str, topic: str) -> None:
+def test_a_run_that_is_asked_to_stop_delivers_what_is_queued_and_says_so(broker: str, topic: str) -> None:
     def endless() -> Iterator[Block]:
         while True:
             yield Block([b"P"] * 100, [b"{}"] * 100)
 
-    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
-    result = Publisher(Kafka(broker), topic, rate=2_000).publish(endless())
+    until = time.monotonic() + 0.5
+    result = Publisher(Kafka(broker), topic, rate=2_000, stop=lambda: time.monotonic() > until).publish(endless())
     assert result.interrupted
     assert 0 < result.sent == result.delivered < 10_000
     assert sum(len(rows) for rows in consumed(broker, topic).values()) == result.delivered
