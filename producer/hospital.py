@@ -98,15 +98,16 @@ class Hospital:
                 self.beds_of.append(range(first, len(self.beds)))
 
     def write_staffed_beds(self, path: Path, valid_from: str = "2000-01-01") -> None:
-        """Write the staffed beds as CSV: facility, department, staffed_beds, valid_from (ISO date)."""
+        """Write the staffed beds as CSV: facility, department, staffed_beds, valid_from (ISO date), wards."""
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(("facility", "department", "staffed_beds", "valid_from"))
+            writer.writerow(("facility", "department", "staffed_beds", "valid_from", "wards"))
             for unit, beds in enumerate(self.beds_of):
                 facility, department = divmod(unit, len(DEPARTMENTS))
                 names = FACILITIES[facility].name, DEPARTMENTS[department].name
-                writer.writerow((*names, len(beds), valid_from))
+                wards = sorted({self.beds[bed].ward for bed in beds})
+                writer.writerow((*names, len(beds), valid_from, ";".join(wards)))
 
 
 def _beds_of_unit(facility: int, department: int, scale: float) -> list[Bed]:

@@ -19,6 +19,7 @@ from faker import Faker
 
 from lake.contract import SEXES
 from producer.hospital import FACILITIES, Floats, Ints
+from producer.towns import TOWNS
 
 Words = npt.NDArray[np.uint64]
 
@@ -75,9 +76,9 @@ class PatientBook:
         self._street = _series([english.street_address() for _ in range(800)])
         self._town = _series(
             [
-                f"{english.city()}, {facility.state} {english.zipcode_in_state(facility.state)}"
+                f"{city}, {facility.state} {zip_code}"
                 for facility in FACILITIES
-                for _ in range(40)
+                for city, zip_code in TOWNS[facility.state]
             ]
         )
         self._area = pl.Series([code for facility in FACILITIES for code in facility.area_codes])

@@ -1,16 +1,21 @@
 """The reference table of staffed beds: a CSV with facility, department, staffed_beds and valid_from (ISO date).
 
-A row holds from its ``valid_from`` until the next one of the same unit. Without the table occupancy rates are null.
+A row holds from its ``valid_from`` until the next one of the same unit. A fifth column, ``wards``, may name the unit's
+wards, with ``;`` between them. Without the table occupancy rates are null, and masking knows no facility, department or
+ward by name.
 """
 
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import polars as pl
 
 from lake.errors import UsageError
 from lake.schemas import dy
+
+_WARDS: Final = "wards"
 
 
 class StaffedBedsRow(dy.Schema):
@@ -28,6 +33,14 @@ class StaffedBeds:
 
     rows: pl.DataFrame | None
     fingerprint: str | None
+    wards: frozenset[str] = frozenset()
+
+    def dimensions(self) -> dict[str, frozenset[str]]:
+        """The values that the table has of ``facility``, ``department`` and ``ward``; empty where there is no table."""
+        if self.rows is None:
+            return {}
+        units = {name: frozenset(self.rows[name].to_list()) for name in ("facility", "department")}
+        return units | {"ward": self.wards}
 
 
 NONE = StaffedBeds(None, None)
@@ -43,7 +56,8 @@ def read(path: Path, *, required: bool) -> StaffedBeds:
         return NONE
     expected = "a CSV file with " + ", ".join(StaffedBedsRow.column_names())
     try:
-        text = pl.read_csv(path, infer_schema=False).select(StaffedBedsRow.column_names())
+        read_text = pl.read_csv(path, infer_schema=False)
+        text = read_text.select(StaffedBedsRow.column_names())
     except (OSError, pl.exceptions.PolarsError) as error:
         raise _wrong(path, type(error).__name__, expected) from None
     rows = text.unique().with_columns(
@@ -57,7 +71,11 @@ def read(path: Path, *, required: bool) -> StaffedBeds:
             path, f"{found} ({len(failure)} rows)", "whole beds from 0 up, ISO dates, one row per unit and day"
         )
     rows = good.sort("facility", "department", "valid_from")
-    return StaffedBeds(rows, hashlib.sha256(rows.write_csv().encode()).hexdigest()[:16])
+    wards: frozenset[str] = frozenset()
+    if _WARDS in read_text.columns:
+        named = read_text[_WARDS].drop_nulls().str.split(";").explode().str.strip_chars()
+        wards = frozenset(named.filter(named != "").to_list())
+    return StaffedBeds(rows, hashlib.sha256(rows.write_csv().encode()).hexdigest()[:16], wards)
 
 
 def _wrong(path: Path, got: str, expected: str) -> UsageError:

@@ -263,7 +263,7 @@ def test_staffed_beds_can_be_written_without_a_simulation(tmp_path: Path) -> Non
     path = tmp_path / "reference" / "staffed_beds.csv"
     write_staffed_beds(path)
     frame = pl.read_csv(path)
-    assert frame.columns == ["facility", "department", "staffed_beds", "valid_from"]
+    assert frame.columns == ["facility", "department", "staffed_beds", "valid_from", "wards"]
     assert frame["staffed_beds"].sum() == len(Hospital().beds)
     write_staffed_beds(path, SimulatorSettings(events=1_000_000, days=30))
     assert pl.read_csv(path)["staffed_beds"].sum() > 20 * len(Hospital().beds)
