@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from app import running_demo
+from app.masking import masking_policy
 from app.settings import Settings
 from app.stream.landing import Landing
 from lake import marker, store
-from lake import policy as policies
 from lake.durable import sync_folder
 from lake.errors import UsageError
 from lake.sealing import LakeKey
@@ -43,7 +43,7 @@ def open_without_key(settings: Settings) -> Lake:
 
 def _whole(lake: Lake, settings: Settings) -> Lake:
     """Carry through what a crash cut short: a takeover, a landing."""
-    policy = policies.load(settings.policy)
+    policy = masking_policy(settings)
     with lake.landing_lock():
         Landing(lake, policy, settings.dedup_key, lambda: datetime.now(UTC)).make_whole()
     return lake

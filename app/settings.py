@@ -11,7 +11,7 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 from zoneinfo import available_timezones
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
@@ -61,8 +61,8 @@ _WHERE_SASL: Final = "{} where kafka_security_protocol is sasl_ssl or sasl_plain
 _WHERE_SSL: Final = "{}; nothing where kafka_security_protocol is not ssl or sasl_ssl"
 
 _SENTENCES: Final = {
-    "data": "a folder",
-    "lake": "a folder",
+    **dict.fromkeys(("data", "lake", "export"), "a folder"),
+    **dict.fromkeys(("topic", "group"), "1 to 249 letters, digits, dots, dashes or underscores"),
     "kafka": f"host:port, or several with commas between, such as {DEFAULT_KAFKA}",
     "kafka_security_protocol": f"{', '.join(SECURITY_PROTOCOLS)}; {SECURITY_PROTOCOLS[0]} where no kafka is named",
     "kafka_sasl_mechanism": ", ".join(SASL_MECHANISMS),
@@ -71,9 +71,8 @@ _SENTENCES: Final = {
     "kafka_ssl_ca": _WHERE_SSL.format("a file of certificates (PEM), or none for the system's"),
     "kafka_ssl_certificate": _WHERE_SSL.format("a certificate file (PEM), or none"),
     "kafka_ssl_key": _WHERE_SSL.format("the key file (PEM) of kafka_ssl_certificate, none without one"),
-    "topic": "1 to 249 letters, digits, dots, dashes or underscores",
-    "group": "1 to 249 letters, digits, dots, dashes or underscores",
     "policy": "the name of a masking policy, such as display",
+    "ner": "none or presidio",
     "key": f"{KEY_BYTES} bytes in base64",
     "new_key": f"{KEY_BYTES} bytes in base64",
     "key_file": "a file",
@@ -81,7 +80,6 @@ _SENTENCES: Final = {
     "timezone": "an IANA time zone, such as Europe/London",
     "staffed_beds": "a CSV file",
     "stale_visit_days": "a whole number of days from 1 to 36500",
-    "export": "a folder",
     "heartbeat": "a file",
     "batch_messages": "a whole number from 1 to 500000",
     "batch_seconds": "a number of seconds from 0.05 to 60",
@@ -121,6 +119,7 @@ class Settings(BaseSettings):
     topic: str = TOPIC
     group: str = "wardlake"
     policy: str = "display"
+    ner: Literal["none", "presidio"] = "none"
     key: SecretStr | None = None
     new_key: SecretStr | None = None
     key_file: Path | None = None

@@ -18,7 +18,10 @@ _WORDS: Final = {
     "email_first2": "first 2 characters",
     "city_state": "city and state",
     "year": "year",
-    "scrub": "the record's own identifiers and known patterns taken out",
+    "scrub": "identifiers taken out, however they are spelled",
+    "reference": "as it is where the staffed beds have it, else identifiers taken out",
+    "id": "as it is where it looks like an id and holds no identifier",
+    "title": "official title of the code",
 }
 DROPPED: Final = "dropped"
 _NAMED: Final = {*PHI, "patient_id", "visit_id", "notes"}

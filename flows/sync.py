@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from app.masking import masking_policy
 from app.opening import open_or_create, open_with_key
 from app.settings import Settings
 from app.stream.landing import Landed
 from app.stream.run import run_stream
-from lake import policy as policies
 from lake.kafka import reach
 
 
@@ -36,7 +36,7 @@ def sync(settings: Settings, progress: Callable[[str], None], *, demo: bool = Fa
     may go on replacing its lake. Raises ``NotCaughtUpError`` where it did not land in time, and
     ``KeyboardInterrupt`` where Ctrl-C or SIGTERM ended the stream before; what had landed has landed.
     """
-    policy = policies.load(settings.policy)
+    policy = masking_policy(settings)
     reach(settings.connection)  # before a lake and a key are made, or a demo's lake is taken over, for nothing
     lake = open_with_key(settings) if demo else open_or_create(settings)
     synced = Synced()

@@ -7,12 +7,15 @@ makes. It is checked when it is read, and refused when it would show a direct id
 import hashlib
 import json
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Final
 
-from lake.contract import FIELDS, PHI, REQUIRED
+import polars as pl
+
+from lake.contract import FIELDS, REQUIRED
 from lake.errors import UsageError
 
 MASKED_FORMS: Final = {
@@ -21,24 +24,32 @@ MASKED_FORMS: Final = {
     "ssn_last4": r"^(?:\*{3}-\*{2}-[0-9]{4}|\*{5})$",
     "phone_area_last4": r"^(?:[0-9]{3}-\*{3}-[0-9]{4}|\*{5})$",
     "email_first2": r"^(?:[^@\s]{1,2}\*{3}@\*{3}|\*{5})$",
-    "city_state": r"^(?:\p{L}[\p{L} .'’-]*, [A-Z]{2}|\*{5})$",
+    "city_state": r"^(?:(?:\p{L}[\p{L} .'’-]*|\*{5}), [A-Z]{2}|\*{5})$",
+    "id": r"^(?:[A-Za-z0-9._:/|^+=~#-]*[0-9][A-Za-z0-9._:/|^+=~#-]*|\*{5})$",
 }
 """Rule → the only forms its output may have. What ``verify`` holds every stored row against."""
 
-RULES: Final = frozenset(MASKED_FORMS) | {"keep", "year", "scrub"}
+RULES: Final = frozenset(MASKED_FORMS) | {"keep", "year", "scrub", "reference", "title"}
+"""``reference``: a value of the reference table stays, others are scrubbed. ``title``: the official one of the code."""
 
-_IDENTIFIERS: Final = frozenset((*PHI, "patient_id", "visit_id", "notes"))
-_RULES_OF: Final = {
-    "patient_name": {"initial"},
-    "ssn": {"ssn_last4"},
-    "phone": {"phone_area_last4"},
-    "email": {"email_first2"},
-    "address": {"city_state"},
-    "date_of_birth": {"year"},
-    "patient_id": {"pseudonym"},
-    "visit_id": {"pseudonym"},
-    "notes": {"scrub"},
+DIMENSIONS: Final = ("facility", "department", "ward")
+_CODED: Final = frozenset({"keep"})
+_RULES_OF: Final[dict[str, frozenset[str]]] = {
+    **{name: frozenset({"scrub"}) for name in ("bed", "treatment", "notes")},
+    **{name: frozenset({"reference", "scrub"}) for name in DIMENSIONS},
+    "message_id": frozenset({"id"}),
+    "doctor_id": frozenset({"id"}),
+    "diagnosis": frozenset({"title"}),
+    "patient_name": frozenset({"initial"}),
+    "ssn": frozenset({"ssn_last4"}),
+    "phone": frozenset({"phone_area_last4"}),
+    "email": frozenset({"email_first2"}),
+    "address": frozenset({"city_state"}),
+    "date_of_birth": frozenset({"year"}),
+    "patient_id": frozenset({"pseudonym"}),
+    "visit_id": frozenset({"pseudonym"}),
 }
+"""Fields whose value cannot be kept as it is → the rules that they may have; the others are coded and kept."""
 
 COLUMN_OF: Final = {"patient_id": "patient_key", "visit_id": "visit_key", "date_of_birth": "birth_year"}
 """Event fields whose Silver column has another name."""
@@ -49,12 +60,16 @@ class Policy:
     """A policy that was read and checked.
 
     ``columns`` maps a Silver column to the rule that fills it; ``fingerprint`` is the first 16 hex characters
-    of the SHA-256 of its rules, so that two files which mask alike have one fingerprint.
+    of the SHA-256 of its rules, so that two files which mask alike have one fingerprint. ``dimensions`` maps facility,
+    department and ward to the values that the reference table has of each; they are no part of the fingerprint.
+    ``find_names``, if any, takes names of other people out of notes.
     """
 
     name: str
     columns: dict[str, str]
     fingerprint: str
+    dimensions: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    find_names: Callable[[pl.Series], pl.Series] | None = field(default=None, compare=False)
 
     def rule(self, field: str) -> str | None:
         """The rule for an event field, or ``None`` where the policy drops it."""
@@ -102,10 +117,10 @@ def parse(text: str) -> Policy:
             next_move="compare it with the display policy",
         ) from None
     columns = {column: _checked(column, entry) for column, entry in entries.items()}
-    for field in REQUIRED:
-        if silver_column(field) not in columns:
+    for required in map(silver_column, REQUIRED):
+        if required not in columns:
             raise UsageError(
-                f"the masking policy {name} drops {silver_column(field)}",
+                f"the masking policy {name} drops {required}",
                 got="no rule for it",
                 expected="a rule: Silver cannot be keyed without it",
                 next_move="add the column to the policy",
@@ -116,11 +131,11 @@ def parse(text: str) -> Policy:
 
 def _checked(column: str, entry: object) -> str:
     entry = entry if isinstance(entry, dict) else {}
-    field, rule = str(entry.get("from")), str(entry.get("rule"))
-    if field not in FIELDS or column != silver_column(field):
-        problem, expected = f"fills it from {field!r}", "a field of the event contract, under its own column"
-    elif rule not in (_RULES_OF[field] if field in _IDENTIFIERS else {"keep"}):
-        problem, expected = f"rule {rule!r}", f"one of {sorted(_RULES_OF.get(field, {'keep'}))}"
+    source, rule = str(entry.get("from")), str(entry.get("rule"))
+    if source not in FIELDS or column != silver_column(source):
+        problem, expected = f"fills it from {source!r}", "a field of the event contract, under its own column"
+    elif rule not in _RULES_OF.get(source, _CODED):
+        problem, expected = f"rule {rule!r}", f"one of {sorted(_RULES_OF.get(source, _CODED))}"
     elif not entry.get("reason"):
         problem, expected = "no reason", "a reason for showing it"
     else:

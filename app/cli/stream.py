@@ -22,12 +22,12 @@ from app.cli.options import (
     TopicOption,
 )
 from app.cli.output import err
+from app.masking import masking_policy
 from app.opening import open_or_create
 from app.settings import Settings
 from app.stream.goal import PATIENCE_SECONDS
 from app.stream.landing import Landed
 from app.stream.run import run_stream
-from lake import policy as policies
 from lake.errors import TopicRecreatedError, UsageError
 from lake.kafka import reach
 
@@ -105,7 +105,7 @@ def stream_into_lake(
 
     Raises ``KeyboardInterrupt`` where Ctrl-C or SIGTERM ended it before it had caught up, as it was asked to.
     """
-    policy = policies.load(settings.policy)
+    policy = masking_policy(settings)
     if not settings.lake.exists():
         reach(settings.connection)  # before a lake and a key are made for nothing
     lake = open_or_create(settings, demo=demo)

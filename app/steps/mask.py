@@ -1,7 +1,7 @@
 """Mask: a valid event under a policy becomes a Silver row; what does not fit its rule is masked whole.
 
 Masking fails closed twice over: a value that its rule cannot read shows as ``*****`` (a birth year as null) and
-counts as redacted; and a row in whose text an identifier of its own still stands has it taken out there too.
+counts as redacted; and every text that is shown is scrubbed (``app.steps.scrub``).
 """
 
 from collections.abc import Callable
@@ -10,39 +10,28 @@ from typing import Final, NamedTuple
 import polars as pl
 import polars.selectors as cs
 
+from app.steps.scrub import HIDDEN, scrub, terms
+from lake import reference
 from lake.contract import FIELDS, PHI
-from lake.identifiers import PATTERN, REDACTED, SEARCHED, SUFFIX, identifiers, scrub
-from lake.policy import Policy, silver_column
+from lake.policy import DIMENSIONS, MASKED_FORMS, Policy, silver_column
 from lake.sealing import LakeKey
 from lake.tables import SILVER
 
-HIDDEN: Final = "*****"
 _OLDEST_BIRTH_YEAR: Final = 1850
-_FREE: Final = (
-    "message_id",
-    "facility",
-    "department",
-    "ward",
-    "bed",
-    "doctor_id",
-    "diagnosis_code",
-    "diagnosis",
-    "treatment",
-)
 _SILVER: Final = SILVER.polars_schema
+_IDS: Final = ("message_id", "doctor_id")
 _KEYED: Final = ("patient_id", "visit_id")
 _OF_PERSON: Final = (*PHI, *_KEYED, "ingested_at")
 """What an event says of the person and the visit; the time of ingest bounds the birth year."""
 
 _MASKED: Final = "__masked"
-_FORMED: Final = ("patient_name", "ssn", "phone", "email", "address")
-_NEEDLES: Final = [f"{name}{SUFFIX}" for name in SEARCHED]
-_LOW: Final = [f"{needle}_low" for needle in _NEEDLES]
-_LOWERED: Final = [pl.col(needle).str.to_lowercase().alias(low) for needle, low in zip(_NEEDLES, _LOW, strict=True)]
-_HOLDS_ONE: Final = pl.any_horizontal(
-    pl.col("text").str.contains(pl.col(low), literal=True).fill_null(value=False) for low in _LOW
+_NO_ID: Final = (
+    r"(?:^|[^0-9])(?:[0-9]{3}[-._/:](?:[0-9]{2}|[0-9]{3})[-._/:][0-9]{4}|(?:[0-9]{4}[-._/:]){3}[0-9]{4})(?:[^0-9]|$)"
+    r"|^\+[0-9]|(?i:ssn)[^0-9]?[0-9]|(?:[0-9]{1,3}\.){3}[0-9]|\.(?i:com|org|net|edu|gov|info|io|example)(?:/|$)"
+    r"|(?i:(?:^|[^a-z0-9])[1-9][a-z][a-z0-9][0-9][-._]?[a-z][a-z0-9][0-9][-._]?[a-z]{2}[0-9]{2}(?:[^a-z0-9]|$))"
 )
-_NAME_PART: Final = r"[\p{L}\p{M}'’-]{2,}"
+"""An SSN, a phone, card or Medicare number or an address of the net, which no id may show. Dates and ten digits in a
+row are none: messages are numbered by day, doctors by an NPI."""
 _CITY: Final = r"\p{L}[\p{L} .'’-]*?"
 _STATE: Final = r"[A-Z]{2}"
 _ZIP_AND_COUNTRY: Final = r"(?:\s+\d{5}(?:-\d{4})?)?(?:,?\s*(?:USA|US|United States))?\s*$"
@@ -68,9 +57,13 @@ def mask(events: pl.DataFrame, policy: Policy, key: LakeKey) -> Masked:
         _people(events, policy, key), on=_OF_PERSON, how="left", nulls_equal=True, maintain_order="left"
     )
     rows = _shown(events.hstack(own.select(cs.ends_with(_MASKED))).with_columns(_content(events, key)), policy)
-    if policy.rule("notes"):
-        rows = _scrub_notes(rows, events, own)
-    rows = _without_own_identifiers(rows, own)
+    known = rows.select(
+        pl.col(name).is_in(policy.dimensions.get(name, ())).fill_null(value=False) for name in DIMENSIONS
+    )
+    rows = scrub(rows, own, known)
+    if policy.find_names is not None:
+        rows = rows.with_columns(policy.find_names(rows["notes"]))
+    rows = _with_titles(_with_ids(rows, events["message_id"], key), events["diagnosis_code"], policy)
     return Masked(rows, _field_states(events, rows, policy))
 
 
@@ -78,8 +71,7 @@ def _people(events: pl.DataFrame, policy: Policy, key: LakeKey) -> pl.DataFrame:
     """What depends on the person and the visit alone, worked out once for each that the events tell of.
 
     A backlog tells of one person twice or more: 20,000 simulated events of 9,000. Holds ``_OF_PERSON``, the masked
-    columns (named with ``_MASKED``), the raw identifiers to search for, as written and in lower case, and the
-    parts of the name.
+    columns (named with ``_MASKED``), and the ``terms`` to search for.
     """
     people = events.select(_OF_PERSON).unique()
     masked = [
@@ -88,11 +80,13 @@ def _people(events: pl.DataFrame, policy: Policy, key: LakeKey) -> pl.DataFrame:
         if _source(column) in _OF_PERSON and rule != "pseudonym"
     ]
     pseudonyms = [key.pseudonyms(pl.col(field)).alias(f"{silver_column(field)}{_MASKED}") for field in _KEYED]
-    parts = pl.col("patient_name").str.extract_all(_NAME_PART).fill_null([]).alias("parts")
     # Lazily, for what expressions share is worked out once then; in memory, for the streaming engine leaves chunks, and
     # the join after this takes three times as long with them.
-    known = people.lazy().select(*_OF_PERSON, *masked, *pseudonyms, *identifiers(), parts)
-    return known.collect(engine="in-memory").with_columns(_LOWERED)
+    known = people.lazy().select(*_OF_PERSON, *masked, *pseudonyms, born=_born("date_of_birth"))
+    done = known.collect(engine="in-memory")
+    if policy.rule("address"):
+        done = done.with_columns(_in_a_real_place(done[f"address{_MASKED}"]))
+    return done.hstack(terms(done))
 
 
 def _shown(events: pl.DataFrame, policy: Policy) -> pl.DataFrame:
@@ -186,13 +180,27 @@ def _city_state(field: str) -> pl.Expr:
     return _fit(value, place.str.replace(r",\s*", ", "))  # a city has no comma
 
 
-def _year(field: str) -> pl.Expr:
+def _in_a_real_place(addresses: pl.Series) -> pl.Series:
+    """``City, ST`` where there is such a place in that state; else ``*****, ST``, or ``*****`` without such a state."""
+    distinct = addresses.drop_nulls().unique()
+    parts = distinct.str.extract_groups(r"^(?<city>.+), (?<state>[A-Z]{2})$").struct.unnest()
+    real = reference.are_places(parts["city"], parts["state"])
+    state = parts["state"].is_in(list(reference.states())).fill_null(value=False)
+    shown = pl.when(real).then(distinct).when(state).then(HIDDEN + ", " + parts["state"]).otherwise(pl.lit(HIDDEN))
+    return addresses.replace(distinct, pl.select(shown).to_series())
+
+
+def _born(field: str) -> pl.Expr:
+    """The date of birth (Date), null where it is in none of the forms."""
     value = pl.col(field).str.strip_chars()
     # Each form is tried on what looks like it: a failed reading costs ten times a good one.
     dashed, slashed = value.str.contains("-", literal=True), value.str.contains("/", literal=True)
     looks = {"%Y-%m-%d": dashed, "%m/%d/%Y": slashed, "%Y%m%d": ~dashed & ~slashed}
-    read = pl.coalesce(pl.when(fits).then(value).str.to_date(form, strict=False) for form, fits in looks.items())
-    year = read.dt.year()
+    return pl.coalesce(pl.when(fits).then(value).str.to_date(form, strict=False) for form, fits in looks.items())
+
+
+def _year(field: str) -> pl.Expr:
+    year = _born(field).dt.year()
     return pl.when(year.is_between(_OLDEST_BIRTH_YEAR, pl.col("ingested_at").dt.year() + 1)).then(year).cast(pl.Int32)
 
 
@@ -210,71 +218,33 @@ _RULES: Final[dict[str, Callable[[str], pl.Expr]]] = {
 """
 
 
-def _scrub_notes(rows: pl.DataFrame, events: pl.DataFrame, own: pl.DataFrame) -> pl.DataFrame:
-    """Take the record's own identifiers, and whatever looks like one, out of its notes.
+def _with_ids(rows: pl.DataFrame, message_ids: pl.Series, key: LakeKey) -> pl.DataFrame:
+    """Ids that look like one: a message id that held an identifier becomes a keyed hash, other text is masked whole."""
+    held = rows["message_id"] == HIDDEN
+    if held.any():
+        hashed = message_ids.to_frame().select(key.pseudonyms(pl.col("message_id"))).to_series()
+        rows = rows.with_columns(hashed.zip_with(held, rows["message_id"]).alias("message_id"))
 
-    Identifiers written as in the record go first, all rows at once; Python then handles the rows in which one
-    still stands in another case, or a part of the name does.
-    """
-    noted = own.select("row", "parts", *_NEEDLES, *_LOW).with_columns(events["notes"])
-    noted = noted.filter(pl.col("notes").is_not_null())
-    for needle in _NEEDLES:  # one after the other: nested in one expression, each would be evaluated many times
-        noted = noted.with_columns(_cut_out(pl.col(needle)))
-    for part in (pl.col("parts").list.first(), pl.col("parts").list.last()):
-        noted = noted.with_columns(_cut_out(" " + part + " ", f" {REDACTED} "))
-    noted = noted.with_columns(pl.col("parts").list.eval(pl.element().str.to_lowercase()))
-    noted = noted.with_columns(pl.col("notes").str.replace_all(PATTERN, REDACTED))
-    standing = _any_stands(noted)
-    clean = noted.select("row", "notes")
-    if standing.any():
-        mended = [
-            (row, scrub(note, [*filter(None, whole), *parts]))
-            for row, note, parts, *whole in noted.filter(standing).select("row", "notes", "parts", *_LOW).iter_rows()
-        ]
-        clean = pl.concat([clean.filter(~standing), pl.DataFrame(mended, schema=clean.schema, orient="row")])
-    return rows.drop("notes").join(clean, on="row", how="left", maintain_order="left")
+    def fit(name: str) -> pl.Expr:
+        value = pl.col(name)
+        fits = value.str.contains(MASKED_FORMS["id"]) & ~value.str.contains(_NO_ID)
+        return pl.when(fits).then(value).when(value.is_not_null()).then(pl.lit(HIDDEN)).alias(name)
+
+    return rows.with_columns(map(fit, _IDS))
 
 
-def _cut_out(needle: pl.Expr, instead: str = REDACTED) -> pl.Expr:
-    """Notes without ``needle``, which may differ by row (as a pattern of ``replace_all`` may not)."""
-    text = pl.col("notes")
-    held = text.str.contains(needle, literal=True)
-    return pl.when(held).then(text.str.split(needle).list.join(instead)).otherwise(text)
-
-
-def _any_stands(noted: pl.DataFrame) -> pl.Series:
-    """Rows whose notes still hold an identifier or a part of the name, were it only inside a word."""
-    low = noted.select("row", "parts", *_LOW, text=pl.col("notes").str.to_lowercase())
-    parts = low.select("row", "text", "parts").explode("parts")
-    held = parts.filter(pl.col("text").str.contains(pl.col("parts"), literal=True))["row"].unique()
-    return low.select(_HOLDS_ONE).to_series() | low["row"].is_in(held.implode())
-
-
-def _without_own_identifiers(rows: pl.DataFrame, own: pl.DataFrame) -> pl.DataFrame:
-    """Repair the few rows whose text other than notes still holds one of their own identifiers."""
-    text = pl.concat_str(*_FREE, *_FORMED, separator="\n", ignore_nulls=True).str.to_lowercase()
-    low = own.select(_LOW).with_columns(rows.select(text=text))
-    suspect = low.select(_HOLDS_ONE).to_series()
-    if not suspect.any():
+def _with_titles(rows: pl.DataFrame, codes: pl.Series, policy: Policy) -> pl.DataFrame:
+    """The official title of each diagnosis code; null where there is none. A code that was hidden has none either."""
+    if policy.rule("diagnosis") is None:
         return rows
-    needles = low.filter(suspect).drop("text").rows()
-    found = rows.filter(suspect).iter_rows(named=True)
-    repaired = [_repair(row, [n for n in whole if n]) for row, whole in zip(found, needles, strict=True)]
-    return pl.concat([rows.filter(~suspect), pl.DataFrame(repaired, schema=rows.schema)]).sort("row")
-
-
-def _repair(row: dict[str, object], own: list[str]) -> dict[str, object]:
-    for column in (*_FREE, *_FORMED):
-        value = row[column]
-        if isinstance(value, str) and (clean := scrub(value, own)) != value:
-            row[column] = HIDDEN if column in _FORMED else clean
-    return row
+    shown = rows["diagnosis_code"] if policy.rule("diagnosis_code") else codes
+    return rows.with_columns(reference.titles_of(shown).alias("diagnosis"))
 
 
 def _field_states(events: pl.DataFrame, rows: pl.DataFrame, policy: Policy) -> pl.DataFrame:
     def state(field: str) -> pl.Expr:
         raw, out = pl.col(field), pl.col(f"{silver_column(field)}__out")
-        hidden = out.is_null() if field == "date_of_birth" else out == HIDDEN
+        hidden = out.is_null() if field == "date_of_birth" else out.str.starts_with(HIDDEN)
         whole = hidden if policy.rule(field) else pl.lit(value=False)
         return (
             pl.when(raw.is_null())

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 import re
+import unicodedata
 from collections import Counter
 from datetime import date
 from typing import Any, Final
@@ -16,7 +17,10 @@ from app.steps.decode import decode
 from app.steps.mask import Masked, count_fields, mask
 from app.steps.validate import validate
 from lake import policy as policies
+from lake import reference
 from lake.contract import PHI
+from lake.identifiers.finding import scrubbed
+from lake.identifiers.spellings import IDENTIFIERS, SHY, TITLES, spellings_of
 from lake.policy import MASKED_FORMS, silver_column
 from lake.sealing import LakeKey
 from lake.tables import UTC
@@ -26,6 +30,7 @@ from tests.property.strategies import records
 SECRET: Final = bytes(range(32))
 DISPLAY: Final = policies.load("display")
 HIDDEN: Final = "*****"
+PLACES: Final = frozenset(reference.places())
 Record = dict[str, str | None]
 
 
@@ -51,6 +56,8 @@ def ssn(value: str) -> str | None:
 
 def phone(value: str) -> str | None:
     digits = "".join(c for c in value if c.isdigit())
+    if "+" in value and not re.match(r"\s*\+\s*1[^+]*$", value):
+        return None
     digits = digits[1:] if len(digits) == 11 and digits[0] == "1" else digits
     return f"{digits[:3]}-***-{digits[6:]}" if len(digits) == 10 and not value.upper().isupper() else None
 
@@ -68,7 +75,10 @@ def address(value: str) -> str | None:
     words = re.fullmatch(r"([A-Z]{2})(\s+\d{5}(-\d{4})?)?", state.strip())
     city = re.split(r"[,\n]", before)[-1].strip()
     fits = words and city[:1].isalpha() and all(c.isalpha() or c in " .'’-" for c in city)
-    return f"{city}, {words[1]}" if words and fits else None
+    if not words or not fits or words[1] not in reference.states():
+        return None
+    [place] = reference.place_of(pl.Series([city]), pl.Series([words[1]]))
+    return f"{city if place in PLACES else HIDDEN}, {words[1]}"
 
 
 def year(value: str) -> int | None:
@@ -89,18 +99,25 @@ NAIVE: Final[dict[str, Any]] = {
 }  # fmt: skip
 
 
+def plain(text: str) -> str:
+    """In lower case, without accents; what is neither letter nor digit becomes a space."""
+    apart = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(c if c.isalnum() else " " for c in apart if not unicodedata.combining(c))
+
+
 def own(record: Record) -> list[str]:
-    """The record's identifiers, as text to look for."""
-    found = [record[name] for name in (*PHI, "patient_id", "visit_id") if name != "address"]
-    found.append(re.split(r"[,\n]", (record["address"] or "").strip())[0])
-    return [text.strip() for text in found if text and len(text.strip()) >= 3]
+    """Words and numbers of the record's identifiers, as plain text to look for."""
+    parts = [
+        part for part in re.findall(r"[^\W\d_]{2,}", plain(record["patient_name"] or "")) if part not in SHY | TITLES
+    ]
+    whole = ["".join(plain(record[name] or "").split()) for name in ("patient_id", "visit_id")]
+    digits = ["".join(re.findall("[0-9]", record[name] or "")) for name in ("ssn", "phone")]
+    return [*parts, *(one for one in whole if len(one) >= 3), *(one for one in digits if len(one) >= 9)]
 
 
 def stands(word: str, text: str) -> bool:
-    """Whether ``word`` stands in ``text`` as a whole word, in any case."""
-    before = r"(?<![^\W_])" if word[0].isalnum() else ""
-    after = r"(?![^\W_])" if word[-1].isalnum() else ""
-    return re.search(before + re.escape(word) + after, text, re.IGNORECASE) is not None
+    """Whether ``word`` stands in ``text`` as a whole word, in any spelling."""
+    return re.search(rf"(?<![^\W_]){re.escape(word)}(?![^\W_])", plain(text)) is not None
 
 
 def naive(record: Record, field: str) -> tuple[object, str]:
@@ -109,9 +126,11 @@ def naive(record: Record, field: str) -> tuple[object, str]:
     if value is None:
         return None, "missing"
     shown = NAIVE[field](value)
-    if shown is None or any(stands(word, str(shown)) for word in own(record) if field != "date_of_birth"):
+    if shown is None:
         return None if field == "date_of_birth" else HIDDEN, "redacted"
-    return shown, "masked"
+    if field != "date_of_birth" and scrubbed(shown, spellings_of(record)) != shown:
+        return HIDDEN, "redacted"
+    return shown, "redacted" if str(shown).startswith(HIDDEN) else "masked"
 
 
 @given(st.lists(records(), max_size=4))
@@ -134,28 +153,28 @@ def test_no_own_identifier_survives_in_any_text_of_its_row(drawn: list[Record]) 
 
 
 @given(st.lists(records(), min_size=1, max_size=4))
-def test_no_part_of_the_name_and_no_pattern_survives_in_notes(drawn: list[Record]) -> None:
-    kept, done = masked(drawn)
-    for record, notes in zip(kept, done.rows["notes"], strict=True):
+def test_no_pattern_survives_in_notes(drawn: list[Record]) -> None:
+    _, done = masked(drawn)
+    for notes in done.rows["notes"]:
         text = (notes or "").replace("[redacted]", "\n")
-        parts = re.findall(r"[^\W\d_]{2,}", record["patient_name"] or "")
-        assert not [part for part in parts if stands(part, text) and not within_a_longer_part(part, record, text)]
         assert not re.search(r"\b(\d{3}-\d\d-\d{4}|\d{3}-\d{3}-\d{4}|\d{4}-\d\d-\d\d|\w+@\w+)\b", text)
 
 
-def within_a_longer_part(part: str, record: Record, text: str) -> bool:
-    """A dash or apostrophe joins: of Smith-Jones, Smith-Jones is a part of the name and smith is not."""
-    joined = re.findall(r"[^\W\d_]+(?:['’-]+[^\W\d_]*)+|['’-]+[^\W\d_]+", record["patient_name"] or "")
-    return any(part in one for one in joined)
-
-
 @given(st.lists(records(), max_size=4))
-def test_text_that_holds_nothing_of_the_kind_stays_as_it_came(drawn: list[Record]) -> None:
+def test_text_that_has_nothing_in_common_with_an_identifier_stays_as_it_came(drawn: list[Record]) -> None:
     kept, done = masked(drawn)
     for at, record in enumerate(kept):
-        for field in ("facility", "diagnosis", "treatment", "ward"):
-            if not any(word.lower() in (record[field] or "").lower() for word in own(record)):
+        told = {pair for name in IDENTIFIERS for pair in pairs(record[name] or "")}
+        for field in ("facility", "treatment", "ward", "notes"):
+            text = record[field] or ""
+            if text.isascii() and not re.search("[0-9@]|at", text) and not pairs(text) & told:
                 assert done.rows[field][at] == record[field], f"{field} changed"
+
+
+def pairs(text: str) -> set[str]:
+    """Each two neighbouring letters or digits."""
+    squashed = plain(text).replace(" ", "")
+    return {squashed[at : at + 2] for at in range(len(squashed) - 1)}
 
 
 @given(st.lists(records(), max_size=4))

@@ -83,17 +83,19 @@ def test_new_rows_are_sealed_with_the_new_key_and_old_ones_stay_readable(data: P
 
 
 def test_a_patient_keeps_the_pseudonym_and_a_twin_is_found_across_the_rotation(data: Path) -> None:
-    Feeder(opened(data)).land([(0, event(message_id="before"))])
+    Feeder(opened(data)).land([(0, event(message_id="before-1"))])
     wardlake("key", "rotate", "--reseal")
     Feeder(opened(data)).land(
         [
-            (0, event(message_id="twin")),
-            (0, event(message_id="conflict", ward="W9")),
-            (0, event(message_id="later", event_time="2026-03-02T08:00:00+00:00")),
+            (0, event(message_id="twin-3")),
+            (0, event(message_id="conflict-4", ward="W9")),
+            (0, event(message_id="later-2", event_time="2026-03-02T08:00:00+00:00")),
         ]
     )
-    found = rows(data / "lake", SILVER).filter(pl.col("message_id").is_in(["before", "twin", "conflict", "later"]))
-    assert sorted(found["message_id"]) == ["before", "later"]
+    found = rows(data / "lake", SILVER).filter(
+        pl.col("message_id").is_in(["before-1", "twin-3", "conflict-4", "later-2"])
+    )
+    assert sorted(found["message_id"]) == ["before-1", "later-2"]
     assert found["patient_key"].n_unique() == 1
     assert ["duplicate_key_conflict"] in rows(data / "lake", QUARANTINE)["reasons"].to_list()
     assert wardlake("verify").code == 0

@@ -1,0 +1,164 @@
+"""Finding: where the identifiers of one record stand in a text, and the text without them.
+
+Costs time linear in the text and the identifiers, whatever they hold.
+"""
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from datetime import date
+from itertools import accumulate
+from typing import Final
+
+from lake.identifiers.folding import fold_letter, is_within, words
+from lake.identifiers.spellings import HEAD, LONGEST, MONTHS, TITLES, Spellings
+
+REDACTED: Final = "[redacted]"
+
+_MONTH_NAMES: Final = frozenset(
+    (*MONTHS, "sept", *words("january february march april june july august september october november december"))
+)
+
+_ASCII_PIECE: Final = re.compile(r"[A-Z]+[a-z]*|[a-z]+|[0-9]+")
+_LAST_ASCII: Final = "\x7f"
+_STRETCH: Final = re.compile(r"[A-Z]+[a-z]*|[a-z]+|[0-9]+|[^\x00-\x7f]|[^A-Za-z0-9\x80-\U0010ffff]+")
+_BETWEEN: Final = "\n"
+_GAP: Final = 3
+"""Most characters between the parts of a date."""
+_ORDERS: Final = ((0, 1, 2), (2, 0, 1), (2, 1, 0), (0, 2, 1))
+"""Where year, month and day are: Y M D, M D Y, D M Y, Y D M."""
+
+Piece = tuple[str, int, int]
+"""Folded text, its first place, the place after its last."""
+
+
+def scrubbed(text: str, spellings: Spellings) -> str:
+    """``text`` with each identifier that stands in it replaced by ``[redacted]``."""
+    return scrubbed_all([text], spellings)[0]
+
+
+def scrubbed_all(texts: Sequence[str], spellings: Spellings) -> list[str]:
+    """``scrubbed``, of several texts of one record in one go."""
+    # What was redacted before is not looked at: a patient may be called Redacted.
+    together = _BETWEEN.join(texts).replace(REDACTED, " " * len(REDACTED))
+    spans = sorted(_spans(together, spellings)) if together else []
+    if not spans:
+        return list(texts)
+    done, begin, number = [], 0, 0
+    for text in texts:
+        end, own = begin + len(text), list[tuple[int, int]]()
+        while number < len(spans) and spans[number][0] < end:
+            if spans[number][1] > end:  # it began here and ended in the next: two texts that make no word
+                return [scrubbed(one, spellings) for one in texts]
+            own.append((spans[number][0] - begin, spans[number][1] - begin))
+            number += 1
+        done.append(_without(text, own))
+        begin = end + len(_BETWEEN)
+    return done
+
+
+def _without(text: str, spans: list[tuple[int, int]]) -> str:
+    parts: list[str] = []
+    at = 0
+    for start, end in spans:
+        if start > at or not parts:
+            parts += [text[at:start], REDACTED]
+        at = max(at, end)
+    return "".join([*parts, text[at:]])
+
+
+def _spans(text: str, spellings: Spellings) -> Iterator[tuple[int, int]]:
+    """Where an identifier stands: places of its first character and after its last one."""
+    pieces = _pieces(text)
+    known, shy, heads, born = spellings.words, spellings.shy, spellings.heads, spellings.born
+    for number, (piece, start, end) in enumerate(pieces):
+        if piece[:HEAD] in heads or len(piece) < HEAD:
+            if piece in known or (piece in shy and _is_name(text, pieces, number)):
+                yield start, end
+            else:
+                joined = piece
+                for more, _, stop in pieces[number + 1 : number + 3]:
+                    joined += more
+                    if joined in known:
+                        yield start, stop
+        if born and (piece[0].isdigit() or piece in _MONTH_NAMES) and _is_date(pieces[number : number + 3], born):
+            yield start, pieces[number + 2][2]
+    together = "".join(piece for piece, _, _ in pieces)
+    if any(needle in together for needle in spellings.inside):
+        begins = [0, *accumulate(len(piece) for piece, _, _ in pieces)]
+        for needle in spellings.inside:
+            yield from _inside(text, pieces, begins, together, needle)
+
+
+def _inside(text: str, pieces: list[Piece], begins: list[int], together: str, needle: str) -> Iterator[tuple[int, int]]:
+    at = together.find(needle)
+    while at >= 0:
+        after = at + len(needle)
+        first, last = bisect_right(begins, at) - 1, bisect_right(begins, after - 1) - 1
+        cut = len(needle) == LONGEST  # the rest of a longer one goes with it
+        if first == last or (begins[first] == at and (cut or begins[last + 1] == after)):
+            end = pieces[last][2] if cut else _place(text, pieces[last], after - 1 - begins[last])[1]
+            yield _place(text, pieces[first], at - begins[first])[0], end
+            at = together.find(needle, after)
+        else:  # the end of one word and the beginning of another
+            at = together.find(needle, at + 1)
+
+
+def _is_name(text: str, pieces: list[Piece], number: int) -> bool:
+    """Whether an ordinary word is meant as a name here."""
+    return text[pieces[number][1]].isupper() or (number > 0 and pieces[number - 1][0] in TITLES)
+
+
+def _is_date(three: list[Piece], born: date) -> bool:
+    """Whether three pieces that stand close together are a day, a month and a year."""
+    if len(three) < len(_ORDERS[0]):
+        return False
+    (first, _, after_first), (second, at_second, after_second), (third, at_third, _) = three
+    if max(at_second - after_first, at_third - after_second) > _GAP:
+        return False
+    parts = [part[:3] if part.isalpha() else part.lstrip("0") for part in (first, second, third)]
+    months = str(born.month), MONTHS[born.month - 1]
+    years = str(born.year), str(born.year % 100).lstrip("0")
+    return any(parts[y] in years and parts[m] in months and parts[d] == str(born.day) for y, m, d in _ORDERS)
+
+
+def _pieces(text: str) -> list[Piece]:
+    if text.isascii():
+        return [(match[0].lower(), match.start(), match.end()) for match in _ASCII_PIECE.finditer(text)]
+    return _pieces_of_any_script(text)
+
+
+def _pieces_of_any_script(text: str) -> list[Piece]:
+    """As of ASCII; stretches of it are taken as they are, and other letters one by one."""
+    found: list[Piece] = []
+    parts: list[str] = []
+    start, before = 0, ""
+    for match in _STRETCH.finditer(text):
+        stretch, place = match[0], match.start()
+        plain = fold_letter(stretch) if stretch > _LAST_ASCII else stretch.lower() if stretch[0].isalnum() else ""
+        if not plain and parts and stretch > _LAST_ASCII and is_within(stretch):
+            continue
+        if parts and (
+            not plain or plain[0].isdigit() != parts[-1][-1].isdigit() or (stretch[0].isupper() and before.islower())
+        ):
+            found.append(("".join(parts), start, place))
+            parts = []
+        if plain:
+            start = start if parts else place
+            parts.append(plain)
+            before = stretch[-1]
+    if parts:
+        found.append(("".join(parts), start, len(text)))
+    return found
+
+
+def _place(text: str, piece: Piece, left: int) -> tuple[int, int]:
+    """Where the folded letter comes from that is ``left`` letters into a piece."""
+    plain, start, end = piece
+    if len(plain) == end - start:
+        return start + left, start + left + 1
+    for place in range(start, end):
+        left -= len(fold_letter(text[place]))
+        if left < 0:
+            return place, place + 1
+    return end - 1, end
