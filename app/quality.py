@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from app.masking import masking_policy
 from app.opening import open_without_key
 from app.settings import Settings
 from app.steps.deduplicate import key_columns
@@ -17,6 +18,13 @@ def check(settings: Settings, progress: Callable[[str], None] = lambda _: None, 
     ``StepError`` where a check could not be carried out. A check that fails raises nothing: see ``Report.passed``.
     """
     lake = open_without_key(settings)
-    report = run(lake, datetime.now(UTC), dedup_key=key_columns(settings.dedup_key), stages=stage, progress=progress)
+    report = run(
+        lake,
+        datetime.now(UTC),
+        dedup_key=key_columns(settings.dedup_key),
+        dimensions=masking_policy(settings).dimensions,
+        stages=stage,
+        progress=progress,
+    )
     record(lake, report)
     return report

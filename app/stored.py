@@ -1,54 +1,54 @@
 """Looking at what is stored: masked forms, and raw identifiers that survived.
 
-Written apart from the code that masks: forms are matched by the policy's own patterns, survivors are searched for in
-the opened message of each row. What is opened stays in memory.
+Written apart from the code that masks: forms are matched by the policy's own patterns, and each row is searched for the
+identifiers of the message that it comes from (``lake.quality.search``). What is opened stays in memory.
 """
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Final
 
 import polars as pl
 
 from app.steps.decode import decode
 from lake.errors import LakeError
-from lake.identifiers import REDACTED
+from lake.identifiers.finding import REDACTED
 from lake.quality.forms import form_breaches
+from lake.quality.search import PEOPLE, anybodys, surviving
 from lake.sealing import places
 from lake.slices import PARTITION, Positions, slices
 from lake.store import Lake
 from lake.tables import BRONZE, PLACE, SILVER
 
-RAW: Final = {
-    "patient_name": "patient_name",
-    "ssn": "ssn",
-    "phone": "phone",
-    "email": "email",
-    "street": "address",
-    "patient_id": "patient_id",
-    "visit_id": "visit_id",
-    "date_of_birth": "date_of_birth",
-}
-"""What is searched for → the field of the event that it comes from."""
-
 MEASURED: Final = pl.Schema({"day": pl.Date, "policy": pl.String, "rows_scanned": pl.Int64, "rows_broken": pl.Int64})
 
-_NOT_SEARCHED: Final = {
-    # Values of a closed set or of a form that is checked by itself.
-    *PLACE, "event_type", "sex", "severity", "disposition", "patient_key", "visit_key", "policy", "policy_fingerprint",
-}  # fmt: skip
-_MIN_CHARS: Final = 3
+FREE: Final = ("ward", "bed", "treatment", "notes")
+"""Texts in which nobody's identifier of a plain form may stand either."""
+
+_SEARCHED: Final = (
+    *("message_id", "facility", "department", "ward", "bed", "doctor_id", "diagnosis_code", "treatment", "notes"),
+    *("patient_name", "ssn", "phone", "email", "address"),
+)
+"""What is shown of a record and may hold anything; the other columns are keys, or of a closed set or form."""
+
+Dimensions = Mapping[str, frozenset[str]]
 
 
-def measure_masking(lake: Lake, above: Positions, timezone: str) -> pl.DataFrame:
+def measure_masking(
+    lake: Lake, above: Positions, timezone: str, dimensions: Dimensions = MappingProxyType({})
+) -> pl.DataFrame:
     """Per local day of ingest and policy, how many Silver rows were looked at and how many are broken (``MEASURED``).
 
-    A row is broken when a masked value has not the form that its rule gives, or one of its own record's raw
-    identifiers stands in it. Looks at the rows above these offsets of Silver's snapshot in hand.
+    A row is broken when a masked value has not the form that its rule gives, or an identifier stands in it. Looks at
+    the rows above these offsets of Silver's snapshot in hand.
     """
     counts = [pl.DataFrame(schema=MEASURED)]
     for rows in slices(lake, SILVER, above=above):
-        broken = rows.select(PLACE).hstack([_any_form_broken(rows)]).join(_surviving(lake, rows), on=PLACE, how="left")
+        broken = (
+            rows.select(PLACE)
+            .hstack([_any_form_broken(rows)])
+            .join(_surviving(lake, rows, dimensions), on=PLACE, how="left")
+        )
         days = rows["ingested_at"].dt.convert_time_zone(timezone).dt.date()
         looked_at = broken.select(
             days.alias("day"), rows["policy"], broken=pl.col("form") | pl.col("survives").fill_null(value=False)
@@ -61,14 +61,26 @@ def measure_masking(lake: Lake, above: Positions, timezone: str) -> pl.DataFrame
     return pl.concat(counts).group_by("day", "policy").sum().sort("day", "policy")
 
 
-def survivors(lake: Lake, rows: pl.DataFrame) -> Iterator[tuple[str, int, list[int]]]:
-    """Per raw identifier: its name, how many rows have one to search for, and in which rows (``row``) it survived."""
-    both = _beside_its_message(lake, rows)
-    for field in RAW:
-        needle = pl.col(field).str.strip_chars().str.to_lowercase()
-        held = both.filter(needle.str.len_chars() >= _MIN_CHARS)
-        suspects = held.filter(pl.col("text").str.contains(needle, literal=True)).select("row", "text", needle)
-        yield field, held.height, [row for row, text, raw in suspects.iter_rows() if _stands(text, raw)]
+def survivors(both: pl.DataFrame, rows: pl.DataFrame) -> Iterator[tuple[str, int, list[int]]]:
+    """Per identifier: its name, how many rows have one to search for, and in which rows (``row``) it survived.
+
+    ``both``: the rows ``beside_their_messages``. The last is ``anybody's``: forms that may stand in no free text.
+    """
+    for field, (looked_at, found) in surviving(both).items():
+        yield field, looked_at, found
+    free = rows.select(pl.any_horizontal(anybodys(pl.col(name)).fill_null(value=False) for name in FREE)).to_series()
+    yield "anybody's", rows.height, free.arg_true().to_list()
+
+
+def beside_their_messages(lake: Lake, rows: pl.DataFrame, dimensions: Dimensions) -> pl.DataFrame:
+    """Per Silver row (``row`` from 0): its text, a column a line, and its own record's identifiers (``PEOPLE``).
+
+    Values of the reference table are left out of the text.
+    """
+    shown = [pl.when(~pl.col(c).is_in(dimensions[c])).then(c) if c in dimensions else pl.col(c) for c in _SEARCHED]
+    text = pl.concat_str(shown, separator="\n", ignore_nulls=True).str.replace_all(REDACTED, "\n", literal=True)
+    records = _unsealed(lake, rows.select(PLACE).unique()).unique(PLACE)
+    return rows.select(*PLACE, text=text).with_row_index("row").join(records, on=PLACE, how="inner")
 
 
 def open_payloads(lake: Lake, rows: pl.DataFrame) -> tuple[list[bytes | None], int]:
@@ -90,29 +102,12 @@ def _any_form_broken(rows: pl.DataFrame) -> pl.Series:
     return rows.select(form=broken).to_series()
 
 
-def _surviving(lake: Lake, rows: pl.DataFrame) -> pl.DataFrame:
-    """The places of the rows in which a raw identifier stands."""
-    found = sorted({row for _, _, stands in survivors(lake, rows) for row in stands})
-    return rows[found].select(*PLACE, survives=pl.lit(value=True))
-
-
-def _beside_its_message(lake: Lake, rows: pl.DataFrame) -> pl.DataFrame:
-    """Per Silver row (``row`` from 0): its text in lower case, and its own record's raw identifiers."""
-    records = _unsealed(lake, rows.select(PLACE).unique()).unique(PLACE)
-    text = (
-        pl.concat_str(
-            [pl.col(c).fill_null("") for c, t in rows.schema.items() if t == pl.String and c not in _NOT_SEARCHED],
-            separator="\n",
-        )
-        .str.to_lowercase()
-        .str.replace_all(REDACTED, "\n", literal=True)
+def _surviving(lake: Lake, rows: pl.DataFrame, dimensions: Dimensions) -> pl.DataFrame:
+    """The places of the rows in which an identifier stands."""
+    found = sorted(
+        {row for _, _, stands in survivors(beside_their_messages(lake, rows, dimensions), rows) for row in stands}
     )
-    return rows.select(*PLACE, text=text).with_row_index("row").join(records, on=PLACE, how="inner")
-
-
-def _stands(text: str, raw: str) -> bool:
-    """Whether the raw identifier stands in the text as a whole word."""
-    return re.search(rf"(?<![^\W_]){re.escape(raw)}(?![^\W_])", text) is not None
+    return rows[found].select(*PLACE, survives=pl.lit(value=True))
 
 
 def _open_each(
@@ -147,12 +142,6 @@ def _unsealed(lake: Lake, wanted: pl.DataFrame) -> pl.DataFrame:
             .join(wanted, on=PLACE, how="semi")
         )
         payloads, _ = open_payloads(lake, sealed)
-        raw = decode(payloads).select(
-            *(pl.col(source).alias(name) for name, source in RAW.items() if name != "street"),
-            # Of "Springfield, IL 62704" the first part is the city, which may be shown.
-            street=pl.when(~pl.col("address").str.contains(r"^[^,\n\d]+, *[A-Z]{2}( +\d{5}(-\d{4})?)?\s*$")).then(
-                pl.col("address").str.extract(r"^\s*([^,\n]+)")
-            ),
-        )
+        raw = decode(payloads).select(PEOPLE)
         parts.append(sealed.select(PLACE).hstack(raw))
     return pl.concat(parts)

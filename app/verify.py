@@ -9,14 +9,19 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import polars as pl
 
 from app.steps.deduplicate import key_columns
-from app.stored import open_payloads, survivors
+from app.stored import Dimensions, beside_their_messages, open_payloads, survivors
+from lake import reference
 from lake.errors import LakeError
 from lake.quality.forms import form_breaches
+from lake.quality.published_texts import published_texts
+from lake.quality.search import in_texts
 from lake.slices import PARTITION, slices, windows
 from lake.store import Lake
 from lake.tables import BRONZE, INGEST, QUARANTINE, SILVER, Table
@@ -41,8 +46,18 @@ class Check:
         return self.breaches == 0
 
 
-def verify(lake: Lake, dedup_key: Sequence[str], progress: Callable[[str], None] = lambda _: None) -> list[Check]:
-    """Run every check on the lake's current snapshots. Needs the lake's key.
+def verify(
+    lake: Lake,
+    dedup_key: Sequence[str],
+    progress: Callable[[str], None] = lambda _: None,
+    *,
+    dimensions: Dimensions = MappingProxyType({}),
+    export: Path | None = None,
+) -> list[Check]:
+    """Run every check on the lake's current snapshots, and on what has left it. Needs the lake's key.
+
+    ``dimensions``: the values of the reference table by column, which are not searched for identifiers. ``export``: the
+    folder of exports, if it is to be searched.
 
     Snapshots are taken together under the landing lock, so a running stream does not disturb the law. Raises
     ``LakeError`` without the key, and where ``maintain`` removed files of a snapshot that was replaced an hour ago.
@@ -58,7 +73,7 @@ def verify(lake: Lake, dedup_key: Sequence[str], progress: Callable[[str], None]
         "contracts": _contracts,
         "masked forms": _masked_forms,
         "sealed payloads": _payloads,
-        "raw identifiers": _raw_identifiers,
+        "raw identifiers": lambda opened: _raw_identifiers(opened, dimensions, export),
     }
     with suppress(FileNotFoundError):
         for name, run in parts.items():
@@ -188,11 +203,24 @@ def _payloads(lake: Lake) -> list[Check]:
     return checks
 
 
-def _raw_identifiers(lake: Lake) -> list[Check]:
-    """Search each Silver row's strings for its own record's raw identifiers."""
+def _raw_identifiers(lake: Lake, dimensions: Dimensions, export: Path | None) -> list[Check]:
+    """Search each Silver row for its own record's identifiers, and what has left the lake for anybody's."""
     scanned, breaches = Counter[str](), Counter[str]()
+    known = [*(value for values in dimensions.values() for value in values), *reference.diagnosis_titles()["title"]]
+    texts = {where: found.filter(~found.is_in(known)) for where, found in published_texts(lake.root, export).items()}
+    held: dict[str, set[str]] = {where: set() for where in texts}
     for rows in slices(lake, SILVER):
-        for field, looked_at, found in survivors(lake, rows):
+        both = beside_their_messages(lake, rows, dimensions)
+        for field, looked_at, found in survivors(both, rows):
             scanned[field] += looked_at
             breaches[field] += len(found)
-    return [Check("no raw identifier", f"{SILVER.name}, {field}", scanned[field], breaches[field]) for field in scanned]
+        for where, distinct in texts.items():
+            held[where].update(in_texts(distinct, both))
+    checks = [
+        Check("no raw identifier", f"{SILVER.name}, {field}", scanned[field], breaches[field]) for field in scanned
+    ]
+    for where, distinct in texts.items():
+        checks.append(
+            Check("no raw identifier", where, distinct.len(), len(held[where]), ", ".join(sorted(held[where])))
+        )
+    return checks

@@ -12,9 +12,9 @@ from app import settings as configuration
 from app import verify as checking
 from app.cli.options import DataOption, DedupKeyOption, JsonOption, KeyFileOption, LakeOption, PolicyOption
 from app.cli.output import err, out, print_json, progress_bar, table_of
+from app.masking import masking_policy
 from app.opening import open_with_key, open_without_key
 from lake import audit
-from lake import policy as policies
 from lake.tables import QUARANTINE
 
 quarantine = typer.Typer(help="What failed validation, and trying it again.", no_args_is_help=True)
@@ -29,12 +29,16 @@ def verify(
 ) -> None:
     """Prove what the lake promises on what is stored. Exits 1 when a check finds a breach.
 
-    Checks the conservation law per partition, duplicate keys, contracts, masked forms, and that no record's raw
-    identifier stands in its Silver row. Tells counts only.
+    Checks the conservation law per partition, duplicate keys, contracts, masked forms, and that no identifier, however
+    it is spelled, stands in its record's Silver row, in Gold's files or in the last export. Tells counts only.
     """
     settings = configuration.load(data=data, lake=lake, key_file=key_file, dedup_key=dedup_key)
     checks = checking.verify(
-        open_with_key(settings), settings.dedup_key, progress=lambda name: err.print(f"checking {name}")
+        open_with_key(settings),
+        settings.dedup_key,
+        progress=lambda name: err.print(f"checking {name}"),
+        dimensions=masking_policy(settings).dimensions,
+        export=settings.export,
     )
     broken = sum(not check.passed for check in checks)
     passed = not broken
@@ -65,7 +69,7 @@ def replay(
     The new tables are built beside and taken over at the end; interrupted before then, the old ones stand.
     """
     settings = configuration.load(data=data, lake=lake, policy=policy, key_file=key_file, dedup_key=dedup_key)
-    rules = policies.load(settings.policy)
+    rules = masking_policy(settings)
     opened = open_with_key(settings)
     with progress_bar("replaying", None) as bar:
         result = rebuilding.replay(
@@ -113,7 +117,7 @@ def replay_quarantine(
 ) -> None:
     """Try what is in quarantine again under today's rules."""
     settings = configuration.load(data=data, lake=lake, policy=policy, key_file=key_file, dedup_key=dedup_key)
-    rules = policies.load(settings.policy)
+    rules = masking_policy(settings)
     result = rebuilding.replay_quarantine(open_with_key(settings), rules, settings.dedup_key, _now)
     audit.append(settings.lake, "quarantine_replay", f"policy {rules.name} {rules.fingerprint}", result.messages)
     _print_result("tried again", result, json=json)

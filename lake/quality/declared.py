@@ -13,7 +13,7 @@ from lake.quality.key_kinds import DedupKey, References, Unique
 from lake.quality.kinds import RowKind, TableKind
 from lake.quality.row_kinds import Accepted, Contract, Masked, Nulls, Share
 from lake.quality.source import KNOWN
-from lake.quality.table_kinds import Census, Conservation, Freshness, Ratio, Schema, Total, Volume
+from lake.quality.table_kinds import Census, Conservation, Freshness, Ratio, Referenced, Schema, Total, Volume
 from lake.tables import LANDED, Table
 
 KINDS: Final[Mapping[str, type[RowKind | TableKind]]] = {
@@ -26,6 +26,7 @@ KINDS: Final[Mapping[str, type[RowKind | TableKind]]] = {
     "masked": Masked,
     "nulls": Nulls,
     "ratio": Ratio,
+    "referenced": Referenced,
     "references": References,
     "schema": Schema,
     "share": Share,

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Final, Literal
 
 import polars as pl
@@ -60,16 +61,18 @@ def run(
     now: datetime,
     *,
     dedup_key: Sequence[str],
+    dimensions: Mapping[str, frozenset[str]] = MappingProxyType({}),
     stages: Stages = "all",
     checks: Sequence[Check] | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """Run the checks of these stages; ``checks`` are those that come with Wardlake unless others are given.
 
-    ``dedup_key`` names Silver columns. Raises ``LakeError`` where a rebuild was cut short or a table cannot be
-    opened, ``StepError`` where a check could not be carried out; neither tells a value.
+    ``dedup_key`` names Silver columns; ``dimensions`` has the values of the reference table by column. Raises
+    ``LakeError`` where a rebuild was cut short or a table cannot be opened, ``StepError`` where a check could not be
+    carried out; neither tells a value.
     """
-    source = Source.of(lake, now, dedup_key)
+    source = Source.of(lake, now, dedup_key, dimensions)
     sources = {"inputs": source.only("all" if stages == "all" else "unread"), "gold": source.only("built")}
     chosen = [check for check in (declared() if checks is None else checks) if stages in ("all", check.stage)]
     passes = _Passes(sources, chosen)

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Final, Literal
 
 import polars as pl
@@ -42,14 +43,22 @@ class Source:
     now: datetime
     dedup_key: Sequence[str]
     build: Published | None
+    dimensions: Mapping[str, frozenset[str]] = field(default_factory=dict)
     part: Part = "all"
     _handles: dict[str, DeltaTable] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, lake: Lake, now: datetime, dedup_key: Sequence[str]) -> "Source":
+    def of(
+        cls,
+        lake: Lake,
+        now: datetime,
+        dedup_key: Sequence[str],
+        dimensions: Mapping[str, frozenset[str]] = MappingProxyType({}),
+    ) -> "Source":
         """The current snapshots, taken under the landing lock so that a running stream does not part them.
 
-        ``dedup_key`` names Silver columns. Raises ``LakeError`` where a rebuild was cut short.
+        ``dedup_key`` names Silver columns, ``dimensions`` the known values of some. Raises ``LakeError`` where a
+        rebuild was cut short.
         """
         with lake.landing_lock():
             if takeover.pending(lake.root):
@@ -60,7 +69,7 @@ class Source:
                     next_move="run 'wardlake verify', which finishes it first",
                 )
             lake.refresh()
-            source = cls(lake, now, dedup_key, published.last(lake.root))
+            source = cls(lake, now, dedup_key, published.last(lake.root), dimensions)
         # A position is read from the log, which the stream clears after a minute; the store remembers what it read.
         source._read_up_to()
         with contextlib.suppress(NothingToCheckError):

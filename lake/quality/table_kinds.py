@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Collection
 from datetime import date, timedelta
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import polars as pl
 from pydantic import Field
@@ -24,6 +24,8 @@ from lake.quality.kinds import (
 )
 from lake.quality.source import KNOWN, NothingToCheckError, Source, stored_schema
 from lake.tables import BRONZE, PLACE, QUARANTINE, SILVER, VISITS, Table
+
+Dimension = Literal["facility", "department", "ward"]
 
 _DAY: Final = timedelta(days=1)
 _PARTITION: Final = list(PLACE[:2])
@@ -237,3 +239,28 @@ class Conservation(TableKind):
         return Verdict(
             f"{frame['messages'].sum():,} messages in {frame.height} partitions: {off.height} off", off.is_empty()
         )
+
+
+@dataclass(frozen=True, config=STRICT)
+class Referenced(TableKind):
+    """Columns hold values of the reference table alone; a column of which it has none is not looked at."""
+
+    values: Annotated[tuple[Dimension, ...], Field(min_length=1)]
+
+    expected = "no value but those of the reference table"
+
+    def columns(self) -> Collection[str]:
+        """The columns."""
+        return self.values
+
+    def observe(self, source: Source, table: Table) -> Verdict:
+        """Counts the rows with other values by column; tells no value, which may be a name."""
+        known = {column: values for column in self.values if (values := source.dimensions.get(column))}
+        if not known:
+            raise NothingToCheckError("no table of staffed beds")
+        other = (~pl.col(column).is_in(values) for column, values in known.items())
+        rows = source.rows(table).select(pl.len().alias("rows"), *(met.sum() for met in other))
+        counts = rows.collect(engine="streaming").row(0, named=True)
+        some_rows(counts.pop("rows"))
+        found = [f"{column} {number:,} rows" for column, number in counts.items() if number]
+        return Verdict(", ".join(found) or "none", not found)

@@ -21,12 +21,11 @@ from tests.lakes import make_lake
 
 pytestmark = pytest.mark.slow
 
-IMAGE: Final = "![x](https://evil.example/p.png)"
+IMAGE: Final = "![x](/evil/p.png)"
 HOSTILE: Final = {
-    "facility": f"North {IMAGE} <img src=https://evil.example/q.png onerror=document.title='taken'>",
+    "facility": f"North {IMAGE} <img src=/evil/q.png onerror=document.title='taken'>",
     "department": "=HYPERLINK(1)<script>document.title='taken'</script>",
-    "diagnosis": f"<b>bold</b> [link](https://evil.example) {IMAGE} $x$ :red[loud]",
-    "treatment": "@SUM(1)<iframe src=https://evil.example></iframe>",
+    "treatment": f"@SUM(1) <b>bold</b> [link](/evil) {IMAGE} $x$ :red[loud]<iframe src=/evil></iframe>",
     "doctor_id": "+1|cmd",
 }
 WITHIN: Final = "main img, main iframe, main script, main b, main a[href*=evil], [src*=evil]"
@@ -63,7 +62,7 @@ def test_a_page_shows_it_as_text_and_fetches_nothing(served: tuple[Page, str], n
         watched.choose("Department", HOSTILE["department"])
         assert IMAGE in page.locator("body").inner_text().replace("\u2060", ""), "there is nothing to see"
     if name == "diagnoses":
-        watched.choose("Diagnosis", f"{HOSTILE['diagnosis']} (J18.9)")
+        watched.choose("Diagnosis", "Pneumonia, unspecified organism (J18.9)")
     assert watched.troubles == []
     assert page.locator(WITHIN).evaluate_all("found => found.map(one => one.outerHTML.slice(0, 200))") == []
     assert page.title() != "taken"

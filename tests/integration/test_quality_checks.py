@@ -30,6 +30,7 @@ from lake.tables import (
     VISITS,
     Table,
 )
+from producer.hospital import DEPARTMENTS, FACILITIES
 from producer.simulator import SimulatorSettings
 from tests import golds
 from tests.lakes import NOW, make_lake, messages_of, overwrite
@@ -37,6 +38,10 @@ from tests.lakes import NOW, make_lake, messages_of, overwrite
 KEY: Final = ["patient_key", "event_time"]
 CHECKS: Final = {check.name: check for check in declared()}
 SECRET: Final = "Quentin Zuckerby"
+DIMENSIONS: Final = {
+    "facility": frozenset(facility.name for facility in FACILITIES),
+    "department": frozenset(department.name for department in DEPARTMENTS),
+}
 BEDS: Final = "facility,department,staffed_beds,valid_from\n"
 
 
@@ -68,7 +73,7 @@ def copied(root: Path, other: Path) -> Path:
 
 def results(root: Path, *names: str, now: timedelta = timedelta()) -> dict[str, Result]:
     chosen = [CHECKS[name] for name in names] or list(CHECKS.values())
-    report = run(open_lake(root), NOW + now, dedup_key=KEY, checks=chosen)
+    report = run(open_lake(root), NOW + now, dedup_key=KEY, dimensions=DIMENSIONS, checks=chosen)
     return {result.check: result for result in report.results}
 
 
@@ -218,6 +223,8 @@ DAMAGES: Final[dict[str, Damage]] = {
     "deduplication key": same_key,
     "masked forms": setting(SILVER, to("patient_name", SECRET)),
     "coded values of events": setting(SILVER, to("diagnosis_code", SECRET)),
+    "names of places": setting(SILVER, to("facility", SECRET)),
+    "diagnosis codes": setting(SILVER, to("diagnosis", None), where=pl.col("diagnosis_code").is_not_null()),
     "disposition of discharges": null_in_most("disposition"),
     "nulls in clinical fields": null_in_most("doctor_id"),
     "nulls in patient fields": null_in_most("birth_year"),

@@ -144,7 +144,7 @@ def test_before_a_build_only_messages_that_it_will_read_are_looked_at(root: Path
     assert {nothing_new[name] for name in ROW_CHECKS} == {"no row to check"}
     assert nothing_new["conservation"] == "no row to check"
 
-    feeder.land([(2, event(message_id="new", patient_id="MRN7", visit_id="V7"))])
+    feeder.land([(2, event(message_id="new-1", patient_id="MRN7", visit_id="V7"))])
     news = observed(checked(root, "inputs"))
     assert news["contract: silver/events"] == "1 rows: none"
     assert news["conservation"] == "1 messages in 1 partitions: 0 off"
@@ -157,7 +157,7 @@ def test_checks_outlast_the_log_that_they_began_with(root: Path, feeder: Feeder)
     events = source.only("built").rows(SILVER).select(pl.len()).collect().item()
     log = root / SILVER.name / "_delta_log"
     began_with = set(log.iterdir())
-    feeder.land([(2, event(message_id="new", patient_id="MRN7", visit_id="V7"))])
+    feeder.land([(2, event(message_id="new-1", patient_id="MRN7", visit_id="V7"))])
     DeltaTable(root / SILVER.name).create_checkpoint()
     for path in began_with - {log / "_last_checkpoint"}:
         path.unlink()
@@ -171,16 +171,16 @@ def test_new_rows_that_are_broken_stop_a_build_and_old_ones_show_in_a_full_run(r
     assert failed(checked(root)) >= {"masked forms"}
 
     feeder.lake.refresh()
-    feeder.land([(2, event(message_id="new", patient_id="MRN7", visit_id="V7"))])
-    spoil(root, pl.col("message_id") == "new")
+    feeder.land([(2, event(message_id="new-1", patient_id="MRN7", visit_id="V7"))])
+    spoil(root, pl.col("message_id") == "new-1")
     report = checked(root, "inputs")
     assert not report.passed
     assert failed(report) == {"masked forms"}
 
 
 def test_a_new_partition_is_new_whatever_its_offsets(root: Path, feeder: Feeder) -> None:
-    feeder.land([(9, event(message_id="new", patient_id="MRN7", visit_id="V7", diagnosis_code="X"))])
-    feeder.land([(9, event(message_id="new", patient_id="MRN7", visit_id="V7"))])
+    feeder.land([(9, event(message_id="new-1", patient_id="MRN7", visit_id="V7", diagnosis_code="X"))])
+    feeder.land([(9, event(message_id="new-1", patient_id="MRN7", visit_id="V7"))])
     report = observed(checked(root, "inputs"))
     assert report["contract: bronze/events"] == "2 rows: none"
     assert report["contract: bronze/quarantine"] == "1 rows: none"
@@ -188,10 +188,10 @@ def test_a_new_partition_is_new_whatever_its_offsets(root: Path, feeder: Feeder)
 
 
 def test_a_new_twin_of_an_old_event_is_found(root: Path, feeder: Feeder) -> None:
-    feeder.land([(2, event(message_id="new", patient_id="MRN7", visit_id="V7"))])
+    feeder.land([(2, event(message_id="new-1", patient_id="MRN7", visit_id="V7"))])
     silver = rows(root, SILVER)
     old = silver.row(0, named=True)
-    new = pl.col("message_id") == "new"
+    new = pl.col("message_id") == "new-1"
     columns = ("patient_key", "event_time", "event_date")
     twin = [pl.when(new).then(pl.lit(old[name])).otherwise(pl.col(name)).alias(name) for name in columns]
     overwrite(root, SILVER, silver.with_columns(twin))
@@ -229,7 +229,7 @@ def test_what_a_quarantine_replay_took_in_breaks_no_law(root: Path) -> None:
 
 def test_events_that_no_build_has_read_need_no_visit(root: Path, feeder: Feeder) -> None:
     before = observed(checked(root, "gold"))["events have their visit"]
-    feeder.land([(2, event(message_id="new", patient_id="MRN7", visit_id="V7"))])
+    feeder.land([(2, event(message_id="new-1", patient_id="MRN7", visit_id="V7"))])
     report = checked(root, "gold")
     assert report.passed
     assert observed(report)["events have their visit"] == before

@@ -19,7 +19,7 @@ from lake.tables import AUDIT, BRONZE, INGEST, PLACE, QUARANTINE, SILVER, Table
 from tests.lakes import DEDUP_KEY, KEY, KEY_TEXT, event, make_lake, overwrite, rows, simulated, wardlake
 
 PERSON: Final = {
-    "message_id": "m-known",
+    "message_id": "m-known-1",
     "patient_id": "MRN55512345",
     "visit_id": "V-55567890",
     "patient_name": "Quentin Zuckerby",
@@ -86,7 +86,7 @@ def test_an_empty_lake_passes(tmp_path: Path) -> None:
 
 
 def test_a_silver_row_that_is_gone_breaks_the_law(root: Path) -> None:
-    DeltaTable(root / SILVER.name).delete("message_id = 'm-known'")
+    DeltaTable(root / SILVER.name).delete("message_id = 'm-known-1'")
     assert breaches(root) == {("conservation", "all")}
 
 
@@ -164,7 +164,7 @@ RAW: Final = {
     "ssn": PERSON["ssn"],
     "phone": PERSON["phone"],
     "email": PERSON["email"].upper(),
-    "street": "742 Evergreen Terrace",
+    "address": "742 Evergreen Terrace",
     "patient_id": PERSON["patient_id"],
 }
 
@@ -173,13 +173,44 @@ RAW: Final = {
 @pytest.mark.parametrize("field", RAW)
 def test_an_identifier_of_the_record_that_stands_in_its_row(root: Path, field: str, column: str) -> None:
     change(root, SILVER, text(column, f"see ({RAW[field]}), bed 3"), where=KNOWN)
-    assert breaches(root) == {("no raw identifier", f"{SILVER.name}, {field}")}
+    found = breaches(root)
+    assert ("no raw identifier", f"{SILVER.name}, {field}") in found
+    # The name stands in the e-mail too, and a number of a usual form is nobody's to show.
+    assert {check for check, _ in found} == {"no raw identifier"}
+
+
+SPELLINGS: Final = [
+    ("patient_name", "ZUCKERBY, Q"),
+    ("patient_name", "quentinzuckerby34"),
+    ("patient_name", "Quéntin"),
+    ("ssn", "543 21 9876"),
+    ("ssn", "543219876"),
+    ("phone", "555 \u2013 0143"),
+    ("phone", "+1 (415) 555.0143"),
+    ("email", "Quentin.Zuckerby (at) example"),
+    ("address", "742 evergreen ter."),
+    ("patient_id", "ADT5551234520240301"),
+    ("visit_id", "v55567890"),
+    ("date_of_birth", "03041961"),
+]
+
+
+@pytest.mark.parametrize(("field", "spelled"), SPELLINGS)
+def test_an_identifier_is_found_in_another_spelling(root: Path, field: str, spelled: str) -> None:
+    change(root, SILVER, text("treatment", f"as {spelled} says"), where=KNOWN)
+    assert ("no raw identifier", f"{SILVER.name}, {field}") in breaches(root)
+
+
+@pytest.mark.parametrize("form", ["219-09-9999", "(312) 555-0188", "a.b@mail.example", "2024-03-01", "IL 62704"])
+def test_a_plain_form_of_anybody_s_is_found(root: Path, form: str) -> None:
+    change(root, SILVER, text("bed", form), where=KNOWN)
+    assert breaches(root) == {("no raw identifier", f"{SILVER.name}, anybody's")}
 
 
 @pytest.mark.parametrize("field", ["visit_id", "date_of_birth"])
 def test_visit_number_and_date_of_birth_are_identifiers_too(root: Path, field: str) -> None:
     change(root, SILVER, text("notes", f"see ({PERSON[field]}), bed 3"), where=KNOWN)
-    assert breaches(root) == {("no raw identifier", f"{SILVER.name}, {field}")}
+    assert ("no raw identifier", f"{SILVER.name}, {field}") in breaches(root)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,44 @@
+"""The texts that leave the lake: those of Gold's DuckDB files and of the last export, each once."""
+
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from lake.export import LATEST
+from lake.gold import file, shown
+
+
+def published_texts(root: Path, export: Path | None) -> dict[str, pl.Series]:
+    """Name of a file or folder → the distinct texts in it (String); one that is not there is left out."""
+    found = {link: _in_duckdb(root / link) for link in (file.LINK, shown.LINK) if (root / link).exists()}
+    if export is not None and (export / LATEST).exists():
+        found["export"] = _in_folder(export / LATEST)
+    return found
+
+
+def _in_duckdb(link: Path) -> pl.Series:
+    with duckdb.connect(str(link.resolve()), read_only=True) as connection:
+        columns = connection.sql(
+            "SELECT schema_name, table_name, column_name FROM duckdb_columns() WHERE data_type = 'VARCHAR' "
+            "AND NOT internal AND table_name <> 'dictionary'"
+        ).fetchall()
+        parts = [
+            connection.sql(f'SELECT DISTINCT "{column}" AS text FROM "{schema}"."{table}"').pl()  # noqa: S608 - its own names
+            for schema, table, column in columns
+        ]
+    return _distinct([part["text"].cast(pl.String) for part in parts])
+
+
+def _in_folder(folder: Path) -> pl.Series:
+    parts = []
+    for path in sorted(folder.iterdir()):
+        if path.suffix in (".csv", ".parquet"):
+            rows = pl.read_csv(path, infer_schema=False) if path.suffix == ".csv" else pl.read_parquet(path)
+            parts += [rows[name] for name, dtype in rows.schema.items() if dtype == pl.String]
+    return _distinct(parts)
+
+
+def _distinct(parts: list[pl.Series]) -> pl.Series:
+    texts = [part.rename("text") for part in parts]
+    return pl.concat(texts).drop_nulls().unique() if texts else pl.Series("text", dtype=pl.String)
