@@ -23,6 +23,7 @@ from benchmarks import (
     memory,
     record,
     scale,
+    scrub,
     versus_spark,
 )
 from benchmarks.result import Result
@@ -32,6 +33,7 @@ BENCHMARKS: Final[dict[str, Callable[[argparse.Namespace], Result]]] = {
     "ingest": lambda asked: ingest.run(asked.events or 2_000_000, asked.repeat),
     "memory": lambda asked: memory.run(asked.events or 1_000_000),
     "large": lambda asked: large.run(asked.megabytes),
+    "scrub": lambda _: scrub.run(),
     "latency": lambda _: latency.run(),
     "footprint": lambda _: footprint.run(),
     "scale": lambda asked: scale.run(asked.events or 5_000_000),

@@ -23,20 +23,24 @@ from quixstreams import Application
 from quixstreams.sinks import BatchingSink, SinkBatch
 
 from benchmarks.measure import TOPIC, Landings, report, size
+from lake import reference
 from lake.contract import FIELDS, ICD10_PATTERN, MAX_FIELD_BYTES, REQUIRED, VALUE_SETS
-from lake.identifiers import MIN_CHARS, PATTERN, REDACTED, SEARCHED, scrub
+from lake.identifiers.finding import REDACTED, scrubbed
+from lake.identifiers.folding import folded
+from lake.identifiers.patterns import EDGE, HINT, PASSES
+from lake.identifiers.spellings import IDENTIFIERS, Spellings, spellings_of
+from lake.policy import MASKED_FORMS
 
 Event = dict[str, str | None]
 
 HIDDEN: Final = "*****"
+_LEAST: Final = 6
 SECRET: Final = bytes(32)
 _MAC: Final = HMAC(SECRET, hashes.SHA256())
-_FREE: Final = (
-    *("message_id", "facility", "department", "ward", "bed", "doctor_id"),
-    *("diagnosis_code", "diagnosis", "treatment", "notes"),
-)
+_TEXTS: Final = ("facility", "department", "ward", "bed", "treatment", "notes")
+_IDS: Final = ("message_id", "doctor_id", "diagnosis_code")
 _FORMED: Final = ("patient_name", "ssn", "phone", "email", "address")
-_KEPT: Final = (*_FREE, "event_type", "sex", "severity", "disposition")
+_KEPT: Final = (*_TEXTS, *_IDS, "event_type", "sex", "severity", "disposition")
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _RFC3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:[Zz]|[+-]\d{2}:\d{2})", re.ASCII)
@@ -52,7 +56,26 @@ _CITY_STATE = re.compile(
 )
 _NO_STREET = re.compile(r"\s*[^,\n0-9]+,\s*[A-Z]{2}(?:\s+[0-9]{5}(?:-[0-9]{4})?)?\s*")
 _NAME_PART = re.compile(rf"(?:{_LETTER}|['’-]){{2,}}")
-_PATTERNS = re.compile(PATTERN.replace(r"[\p{L}_]", r"[^\W\d]"))
+_ID = re.compile(MASKED_FORMS["id"])
+_HINT = re.compile(HINT.replace(EDGE, r"\b"))
+_TITLES = dict(reference.diagnosis_titles().iter_rows())
+_PLACES = frozenset(reference.places())
+
+
+def _for_python(pattern: str) -> re.Pattern[str]:
+    """A pattern of ``lake.identifiers.patterns`` in the dialect of ``re``; capitals are those of ASCII here."""
+    for rust, python in (
+        (EDGE, r"\b"),
+        (r"\p{L}\p{M}\p{N}", r"\w"),
+        (r"\p{L}\p{N}", r"\w"),
+        (r"\p{Lu}", "A-Z"),
+        (r"\p{L}", "A-Za-z"),
+    ):
+        pattern = pattern.replace(rust, python)
+    return re.compile(pattern)
+
+
+_PATTERNS = tuple(map(_for_python, PASSES))
 _DATES: Final = {"-": "%Y-%m-%d", "/": "%m/%d/%Y", "": "%Y%m%d"}
 
 
@@ -99,16 +122,32 @@ def masked(event: Event) -> dict[str, object]:
     row["patient_key"], row["visit_key"] = _pseudonym(event["patient_id"] or ""), _pseudonym(event["visit_id"] or "")
     row |= {name: None if event[name] is None else _MASKS[name](event[name] or "") for name in _FORMED}
     row["birth_year"] = _birth_year(event["date_of_birth"])
-    own = list(_own(event))
-    row["notes"] = _scrubbed(event, own)
-    low = [needle.lower() for needle in own]
-    texts = {name: text for name in (*_FREE, *_FORMED) if (text := cast("str | None", row[name]))}
-    together = "\n".join(texts.values()).lower()
-    if any(needle in together for needle in low):
-        for name, text in texts.items():
-            clean = scrub(text, low)
-            row[name] = HIDDEN if name in _FORMED and clean != text else clean
+    row["notes"] = _without_own(event, own := list(_own(event)))
+    _mend(row, event, own)
+    for name in _TEXTS:
+        if (text := cast("str | None", row[name])) and _HINT.search(text):
+            row[name] = _without_patterns(text)
+    row["diagnosis"] = _TITLES.get(row["diagnosis_code"])
+    row |= {name: HIDDEN for name in ("message_id", "doctor_id") if row[name] and not _ID.match(cast("str", row[name]))}
     return row
+
+
+def _mend(row: dict[str, object], event: Event, own: list[str]) -> None:
+    """Take out what stands in another spelling, where the folded text says that it may."""
+    texts = {name: text for name in (*_TEXTS, *_IDS, *_FORMED) if (text := cast("str | None", row[name]))}
+    together = folded("\n".join(texts.values()))
+    terms = [folded(part) for needle in own for part in (needle, *_NAME_PART.findall(needle))]
+    if any(len(term) > 1 and term in together for term in terms):
+        spellings: Spellings = spellings_of({name: event[name] for name in IDENTIFIERS})
+        for name, text in texts.items():
+            clean = scrubbed(text, spellings)
+            row[name] = clean if name in _TEXTS or clean == text else HIDDEN
+
+
+def _without_patterns(text: str) -> str:
+    for pattern in _PATTERNS:
+        text = pattern.sub(REDACTED, text)
+    return text
 
 
 def _pseudonym(value: str) -> str:
@@ -140,7 +179,11 @@ def _email(value: str) -> str:
 
 def _city_state(value: str) -> str:
     found = _CITY_STATE.search(value)
-    return re.sub(r",\s*", ", ", found[1]) if found else HIDDEN
+    if not found:
+        return HIDDEN
+    city, state = re.split(r",\s*", found[1])
+    real = reference.place_of(pl.Series([city]), pl.Series([state]))[0] in _PLACES
+    return f"{city if real else HIDDEN}, {state}"
 
 
 _MASKS: Final = {"patient_name": _initial, "ssn": _ssn, "phone": _phone, "email": _email, "address": _city_state}
@@ -159,26 +202,26 @@ def _birth_year(value: str | None) -> int | None:
 
 
 def _own(event: Event) -> Iterator[str]:
-    """The record's own identifiers that are long enough to look for."""
-    address = event["address"]
+    """The record's own identifiers as written that are long enough to look for, and the date of birth as in the US."""
+    address, born = event["address"], event["date_of_birth"]
     street = None if address is None or _NO_STREET.fullmatch(address) else re.split(r"[,\n]", address.lstrip())[0]
-    for name in SEARCHED:
-        value = (street if name == "street" else event[name]) or ""
-        if len(value.strip()) >= MIN_CHARS:
-            yield value.strip()
+    values = [street if name == "address" else event[name] for name in IDENTIFIERS]
+    values.append(f"{born[5:7]}/{born[8:]}/{born[:4]}" if born and re.fullmatch(r"\d{4}-\d\d-\d\d", born) else None)
+    yield from (value.strip() for value in values if value and len(value.strip()) >= _LEAST)
 
 
-def _scrubbed(event: Event, own: list[str]) -> str | None:
+def _without_own(event: Event, own: list[str]) -> str | None:
+    """Notes less what stands in them as it is written in the record."""
     notes = event["notes"]
     if notes is None:
         return None
     notes = reduce(lambda text, needle: text.replace(needle, REDACTED), own, notes)
+    if zip_code := re.search(r" [0-9]{5}\s*$", event["address"] or ""):
+        notes = notes.replace(zip_code[0], f" {REDACTED}")
     parts = _NAME_PART.findall(event["patient_name"] or "")
-    for part in (*parts[:1], *parts[-1:]):
+    for part in (part for part in (*parts[:1], *parts[-1:]) if len(part.encode()) > 3):
         notes = notes.replace(f" {part} ", f" {REDACTED} ")
-    notes = _PATTERNS.sub(REDACTED, notes)
-    low, text = [needle.lower() for needle in (*own, *parts)], notes.lower()
-    return scrub(notes, low) if any(needle in text for needle in low) else notes
+    return notes
 
 
 class DeltaSink(BatchingSink):

@@ -1,6 +1,7 @@
 """A valid event → a masked Silver row under the policy ``display``, by Spark's native functions.
 
-The rules are those of ``app.steps.mask`` and ``lake.identifiers``, in Java's dialect of regular expressions.
+The rules are those of ``app.steps.mask`` in Java's dialect of regular expressions, but for scrubbing: identifiers are
+taken out as they are written, and fewer patterns, so that Spark has less to do than the stream.
 """
 
 from functools import reduce

@@ -25,7 +25,7 @@ TERM: Final = re.compile(r"^(?:[-*] |\| )?\*\*(?P<term>[^*]+)\*\*", re.MULTILINE
 NO_FLAG: Final = (
     *("key", "new_key", "timezone", "staffed_beds", "stale_visit_days", "heartbeat"),
     *("kafka_security_protocol", "kafka_sasl_mechanism", "kafka_sasl_username", "kafka_sasl_password"),
-    *("kafka_ssl_ca", "kafka_ssl_certificate", "kafka_ssl_key"),
+    *("kafka_ssl_ca", "kafka_ssl_certificate", "kafka_ssl_key", "ner"),
 )
 
 
