@@ -25,7 +25,7 @@ MEASURED: Final = pl.Schema({"day": pl.Date, "policy": pl.String, "rows_scanned"
 FREE: Final = ("ward", "bed", "treatment", "notes")
 """Texts in which nobody's identifier of a plain form may stand either."""
 
-_SEARCHED: Final = (
+SEARCHED: Final = (
     *("message_id", "facility", "department", "ward", "bed", "doctor_id", "diagnosis_code", "treatment", "notes"),
     *("patient_name", "ssn", "phone", "email", "address"),
 )
@@ -77,7 +77,7 @@ def beside_their_messages(lake: Lake, rows: pl.DataFrame, dimensions: Dimensions
 
     Values of the reference table are left out of the text.
     """
-    shown = [pl.when(~pl.col(c).is_in(dimensions[c])).then(c) if c in dimensions else pl.col(c) for c in _SEARCHED]
+    shown = [pl.when(~pl.col(c).is_in(dimensions[c])).then(c) if c in dimensions else pl.col(c) for c in SEARCHED]
     text = pl.concat_str(shown, separator="\n", ignore_nulls=True).str.replace_all(REDACTED, "\n", literal=True)
     records = _unsealed(lake, rows.select(PLACE).unique()).unique(PLACE)
     return rows.select(*PLACE, text=text).with_row_index("row").join(records, on=PLACE, how="inner")

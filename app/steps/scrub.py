@@ -38,7 +38,8 @@ _EVERY_TEXT: Final = ""
 _CITY_AND_STATE: Final = r"^\s*[^,\n0-9]+,\s*[A-Z]{2}(?:\s+[0-9]{5}(?:-[0-9]{4})?)?\s*$"
 _NAME_PART: Final = r"[\p{L}\p{M}'’-]{2,}"
 _STREET_WORD: Final = (
-    r"^\s*(?:\S*[0-9]\S*\s+|\S{1,2}\s+|(?i:north|south|east|west|north(?:east|west)|south(?:east|west))\.?\s+)*(\S{3,})"
+    r"^\s*(?:[0-9]\S*\s+)?(?:\S{1,2}\s+|[0-9]+/[0-9]+\s+"
+    r"|(?i:north|south|east|west|north(?:east|west)|south(?:east|west)|one|two|six|ten)\.?\s+)*(\S{3,})"
 )
 _AROUND: Final = {"first": (" ", " "), "last": (" ", " "), "zip": (" ", "")}
 """What stands around a needle in notes and is no part of it."""
@@ -89,13 +90,13 @@ def _as_folded(people: pl.DataFrame) -> pl.DataFrame:
     y, m, d = (pl.lit(born.to_string(part)) for part in ("%y", "%m", "%d"))
     month, day = pl.lit(born.month().cast(pl.String)), pl.lit(born.day().cast(pl.String))
     named = pl.lit(born.to_string("%b").str.to_lowercase())
-    year = pl.lit(born.to_string("%Y"))
-    dates: list[tuple[pl.Expr, ...]] = [(y, m, d), (m, d, y), (d, m, y), (m, d, year), (d, m, year)]
-    dates += [(y, month, day), (month, day, y), (day, month, y), (day, named), (named, d)]
+    dates: list[tuple[pl.Expr, ...]] = [(y, m, d), (m, d, y), (d, m, y), (y, d, m), (m, y, d), (d, y, m)]
+    dates += [(y, month, day), (month, day, y), (day, month, y), (day, named), (named, d), (named, day)]
     odd = (
         ~pl.col("parts").list.len().is_between(1, _PARTS)
         | pl.lit(people["born"].is_null() & people["date_of_birth"].is_not_null())
         | pl.lit(people["address"].str.count_matches(r"[,\n]") > _PARTS)
+        | pl.lit(people["address"].str.contains(r"(?i)\bbox\b"))
         | pl.any_horizontal(pl.col(name).str.contains("[^0-9]") for name in ("ssn", "phone"))
     )
     at_least = {"email": 3, "street": 3, "line": 3, "ssn": 3, "phone": 7, "patient_id": 3, "visit_id": 3}
@@ -109,6 +110,7 @@ def _as_folded(people: pl.DataFrame) -> pl.DataFrame:
         pl.when(odd).then(pl.lit(_EVERY_TEXT)).alias(f"odd{_FOLDED}"),
         *(_long_enough(pl.col(name), least).alias(f"{name}{_FOLDED}") for name, least in at_least.items()),
         pl.lit(people["address"].str.extract(r"\b([0-9]{5})(?:-[0-9]{4})?\D*$")).alias(f"zip{_FOLDED}"),
+        pl.lit(born.to_string("%Y")).alias(f"year{_FOLDED}"),
         *(pl.concat_str(date).alias(f"born_{number}{_FOLDED}") for number, date in enumerate(dates)),
     )
 

@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from datetime import date
 from itertools import accumulate
-from typing import Final
+from typing import Final, NamedTuple
 
 from lake.identifiers.folding import fold_letter, is_within, words
 from lake.identifiers.spellings import HEAD, LONGEST, MONTHS, TITLES, Spellings
@@ -23,11 +23,13 @@ _ASCII_PIECE: Final = re.compile(r"[A-Z]+[a-z]*|[a-z]+|[0-9]+")
 _LAST_ASCII: Final = "\x7f"
 _STRETCH: Final = re.compile(r"[A-Z]+[a-z]*|[a-z]+|[0-9]+|[^\x00-\x7f]|[^A-Za-z0-9\x80-\U0010ffff]+")
 _BETWEEN: Final = "\n"
+_JOINED: Final = 3
+"""How many pieces with anything between them may make up a word."""
+_MOST_JOINED: Final = 12
+"""How many may, with nothing between them: sMiTh."""
+_MOST_LOOKS: Final = 4
 _GAP: Final = 3
 """Most characters between the parts of a date."""
-_ORDERS: Final = ((0, 1, 2), (2, 0, 1), (2, 1, 0), (0, 2, 1))
-"""Where year, month and day are: Y M D, M D Y, D M Y, Y D M."""
-
 Piece = tuple[str, int, int]
 """Folded text, its first place, the place after its last."""
 
@@ -39,17 +41,27 @@ def scrubbed(text: str, spellings: Spellings) -> str:
 
 def scrubbed_all(texts: Sequence[str], spellings: Spellings) -> list[str]:
     """``scrubbed``, of several texts of one record in one go."""
+    done = list(texts)
+    # What stood in one word with an identifier stands by itself now, and is looked at again.
+    for _ in range(_MOST_LOOKS):
+        before, done = done, _scrubbed_once(done, spellings)
+        if done == before:
+            break
+    return done
+
+
+def _scrubbed_once(texts: list[str], spellings: Spellings) -> list[str]:
     # What was redacted before is not looked at: a patient may be called Redacted.
     together = _BETWEEN.join(texts).replace(REDACTED, " " * len(REDACTED))
     spans = sorted(_spans(together, spellings)) if together else []
     if not spans:
-        return list(texts)
+        return texts
     done, begin, number = [], 0, 0
     for text in texts:
         end, own = begin + len(text), list[tuple[int, int]]()
         while number < len(spans) and spans[number][0] < end:
             if spans[number][1] > end:  # it began here and ended in the next: two texts that make no word
-                return [scrubbed(one, spellings) for one in texts]
+                return [_scrubbed_once([one], spellings)[0] for one in texts]
             own.append((spans[number][0] - begin, spans[number][1] - begin))
             number += 1
         done.append(_without(text, own))
@@ -70,19 +82,25 @@ def _without(text: str, spans: list[tuple[int, int]]) -> str:
 def _spans(text: str, spellings: Spellings) -> Iterator[tuple[int, int]]:
     """Where an identifier stands: places of its first character and after its last one."""
     pieces = _pieces(text)
-    known, shy, heads, born = spellings.words, spellings.shy, spellings.heads, spellings.born
+    known, shy, heads = spellings.words, spellings.shy, spellings.heads
+    birth = _Birth.of(spellings.born)
     for number, (piece, start, end) in enumerate(pieces):
-        if piece[:HEAD] in heads or len(piece) < HEAD:
-            if piece in known or (piece in shy and _is_name(text, pieces, number)):
-                yield start, end
-            else:
-                joined = piece
-                for more, _, stop in pieces[number + 1 : number + 3]:
-                    joined += more
-                    if joined in known:
-                        yield start, stop
-        if born and (piece[0].isdigit() or piece in _MONTH_NAMES) and _is_date(pieces[number : number + 3], born):
-            yield start, pieces[number + 2][2]
+        after = pieces[number + 1 : number + 2]
+        head = piece if len(piece) >= HEAD or not after else piece + after[0][0]
+        if piece in birth.years:
+            yield from birth.about(pieces, number)
+        if head[:HEAD] not in heads:
+            continue
+        if piece in known or (piece in shy and _is_name(text, pieces, number)):
+            yield start, end
+            continue
+        joined = piece
+        for count, (more, begin, stop) in enumerate(pieces[number + 1 : number + _MOST_JOINED], 1):
+            if count >= _JOINED and begin > pieces[number + count - 1][2]:
+                break
+            joined += more
+            if joined in known:
+                yield start, stop
     together = "".join(piece for piece, _, _ in pieces)
     if any(needle in together for needle in spellings.inside):
         begins = [0, *accumulate(len(piece) for piece, _, _ in pieces)]
@@ -96,7 +114,8 @@ def _inside(text: str, pieces: list[Piece], begins: list[int], together: str, ne
         after = at + len(needle)
         first, last = bisect_right(begins, at) - 1, bisect_right(begins, after - 1) - 1
         cut = len(needle) == LONGEST  # the rest of a longer one goes with it
-        if first == last or (begins[first] == at and (cut or begins[last + 1] == after)):
+        in_one = all(pieces[number][2] == pieces[number + 1][1] for number in range(first, last))
+        if in_one or (begins[first] == at and (cut or begins[last + 1] == after)):
             end = pieces[last][2] if cut else _place(text, pieces[last], after - 1 - begins[last])[1]
             yield _place(text, pieces[first], at - begins[first])[0], end
             at = together.find(needle, after)
@@ -109,17 +128,36 @@ def _is_name(text: str, pieces: list[Piece], number: int) -> bool:
     return text[pieces[number][1]].isupper() or (number > 0 and pieces[number - 1][0] in TITLES)
 
 
-def _is_date(three: list[Piece], born: date) -> bool:
-    """Whether three pieces that stand close together are a day, a month and a year."""
-    if len(three) < len(_ORDERS[0]):
-        return False
-    (first, _, after_first), (second, at_second, after_second), (third, at_third, _) = three
-    if max(at_second - after_first, at_third - after_second) > _GAP:
-        return False
-    parts = [part[:3] if part.isalpha() else part.lstrip("0") for part in (first, second, third)]
-    months = str(born.month), MONTHS[born.month - 1]
-    years = str(born.year), str(born.year % 100).lstrip("0")
-    return any(parts[y] in years and parts[m] in months and parts[d] == str(born.day) for y, m, d in _ORDERS)
+class _Birth(NamedTuple):
+    """How the parts of a date of birth may be written, each as one piece."""
+
+    years: frozenset[str]
+    months: frozenset[str]
+    days: frozenset[str]
+
+    @classmethod
+    def of(cls, born: date | None) -> "_Birth":
+        """Those of a date; none where there is none."""
+        if born is None:
+            return cls(frozenset(), frozenset(), frozenset())
+        years = str(born.year), f"{born.year % 100:02}", str(born.year % 100)
+        name = MONTHS[born.month - 1]
+        names = (one for one in _MONTH_NAMES if one.startswith(name))
+        return cls(
+            frozenset(years),
+            frozenset((str(born.month), f"{born.month:02}", *names)),
+            frozenset((str(born.day), f"{born.day:02}")),
+        )
+
+    def about(self, pieces: list[Piece], year: int) -> Iterator[tuple[int, int]]:
+        """Where the piece numbered ``year`` is the year, and a day and a month stand close to it."""
+        for first in range(max(0, year - 2), min(year, len(pieces) - 3) + 1):
+            three = pieces[first : first + 3]
+            if three[1][1] - three[0][2] > _GAP or three[2][1] - three[1][2] > _GAP:
+                continue
+            one, other = (part for place, (part, _, _) in enumerate(three) if first + place != year)
+            if (one in self.days and other in self.months) or (one in self.months and other in self.days):
+                yield three[0][1], three[2][2]
 
 
 def _pieces(text: str) -> list[Piece]:

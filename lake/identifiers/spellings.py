@@ -15,6 +15,7 @@ digit, between letters and digits, and before a capital after a small letter. On
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from itertools import pairwise, permutations
 from typing import Final, NamedTuple
 
 from lake.identifiers.folding import folded, spelled_out, words
@@ -33,7 +34,8 @@ IDENTIFIERS: Final = (
 
 TITLES: Final = frozenset(words("mr mrs ms miss mx dr prof sir"))
 """What stands before a name and is none."""
-_SUFFIXES: Final = frozenset(words("jr sr ii iii iv md phd rn esq"))
+SUFFIXES: Final = frozenset(words("jr sr ii iii iv md phd rn esq"))
+"""What stands behind a name and is none."""
 
 SHY: Final = frozenset(
     words(
@@ -50,6 +52,12 @@ _FAMILIES: Final = (
     "street st str", "avenue ave av", "road rd", "boulevard blvd", "drive dr drv", "lane ln", "court ct", "place pl",
     "terrace ter terr", "circle cir", "parkway pkwy pky", "highway hwy", "square sq", "trail trl", "way wy",
     "crescent cres", "alley aly", "point pt", "ridge rdg", "heights hts", "plaza plz", "path", "row", "walk", "loop",
+    "expressway expy", "turnpike tpke", "freeway fwy", "crossing xing", "causeway cswy", "route rte rt", "grove grv",
+    "hill hl", "hills hls", "creek crk", "extension ext", "landing lndg", "manor mnr", "meadow mdw", "meadows mdws",
+    "cove cv", "center ctr", "bend bnd", "view vw", "valley vly", "garden gdn", "gardens gdns", "estate est",
+    "estates ests", "green grn", "lake lk", "mountain mtn", "spring spg", "springs spgs", "station sta", "village vlg",
+    "island is", "junction jct", "canyon cyn", "bridge brg", "falls fls", "forest frst", "harbor hbr", "haven hvn",
+    "orchard orch", "river riv", "shore shr", "summit smt", "mill ml", "mission msn", "trace trce", "bluff blf",
 )  # fmt: skip
 STREET_KINDS: Final = {word: words(family) for family in _FAMILIES for word in words(family)}
 """A word for a kind of street → the words that may stand for it."""
@@ -68,6 +76,7 @@ _PART_SPLIT: Final = re.compile(r"\W+")
 _HYPHENS: Final = re.compile(r"[-\u2010-\u2015\u2212]+")
 _CITY_AND_STATE: Final = re.compile(r"[^,\n0-9]+, ?[A-Z]{2}(?: [0-9]{5}(?:-[0-9]{4})?)?")
 _ZIP: Final = re.compile(r"\b(\d{5})(?:-\d{4})?(?:,? ?(?:USA|US|United States))?$")
+_NUMBERS: Final = frozenset(words("one two three four five six seven eight nine ten eleven twelve"))
 _PO_BOX: Final = re.compile(r"(?i)p\.? ?o\.? ?box ?#? ?(\d+)")
 _COUNTRY: Final = frozenset(words("usa us unitedstates"))
 _EXTENSION: Final = re.compile(r"(?i)\s*(?:ext|x|#|;).*")
@@ -81,6 +90,7 @@ _INSIDE_ID: Final = 5
 _INSIDE_NUMBER: Final = 5
 _INSIDE_NAME: Final = 6
 _TELLING: Final = 4
+_LONGEST_PHONE: Final = 15
 _DIALLED: Final = 7
 """Digits of a phone number within its area."""
 _MOST_PARTS: Final = 32
@@ -136,7 +146,7 @@ def _add_name(name: str, found: set[str], inside: set[str]) -> frozenset[str]:
 def _without_titles(tokens: list[str]) -> list[str]:
     """The parts of a name less a title before and suffixes after it."""
     first = 1 if len(tokens) > 1 and folded(tokens[0]) in TITLES else 0
-    return tokens[first : first + 1] + [token for token in tokens[first + 1 :] if folded(token) not in _SUFFIXES]
+    return tokens[first : first + 1] + [token for token in tokens[first + 1 :] if folded(token) not in SUFFIXES]
 
 
 def _words_of(token: str) -> set[str]:
@@ -156,21 +166,24 @@ def _add_glued(tokens: Sequence[str], found: set[str], inside: set[str]) -> None
             if first != second and (len(pair) >= _SHORT_ID or _unspaced(pair)):
                 long = len(pair) >= _INSIDE_NAME and min(len(first), len(second)) > 1
                 (inside if long or _unspaced(pair) else found).add(pair)
-                found.update(one for one in (first[0] + second, second + first[0]) if len(second) > 1)
     if len(parts) < 2:
         return
-    initials = [folded(half)[:1] for token in tokens[:_MOST_PARTS] for half in _HYPHENS.split(token)]
-    for number, part in ((len(parts) - 1, parts[-1]), (0, parts[0])):
-        others = "".join(initials[:-1] if number else initials[1:])
-        found.update(one for one in (others + part, part + others, parts[0] + others[1:] + part) if len(part) > 1)
+    halves = [folded(half) for token in tokens[:_MOST_PARTS] for half in _HYPHENS.split(token) if folded(half)]
+    initials = "".join(half[0] for half in halves)
+    letters = {*initials, *(one + other for one, other in pairwise(initials)), initials[:-1], initials[1:]}
+    for part in {*halves, *parts[:_MOST_PARTS]}:
+        if len(part) > 1:
+            found.update(one for few in letters for one in (few + part, part + few, parts[0] + few + part))
     for number, part in enumerate(parts[1:_MOST_PARTS], 1):  # particles go with what follows
         begin = number
         while begin and parts[begin - 1] in SHY:
             begin -= 1
         if begin < number:
             run = parts[begin:number]
-            (inside if len("".join(run) + part) >= _INSIDE_NAME else found).add("".join(run) + part)
+            whole = "".join(run) + part
+            (inside if len(whole) >= _INSIDE_NAME else found).add(whole)
             found.add("".join(one[0] for one in run) + part)
+            found.update(letter + whole for letter in letters)
     if len(parts) > 2:
         inside.add("".join(parts[:4]))
 
@@ -197,7 +210,8 @@ def _add_number(value: str, found: set[str], inside: set[str]) -> None:
 def _add_phone(value: str, inside: set[str]) -> None:
     digits = re.sub(r"\D", "", folded(_EXTENSION.sub("", value)))
     if len(digits) >= _DIALLED:
-        inside.update((digits, digits.removeprefix("1"), digits[-_DIALLED:]))
+        # With and without what is dialled before it: a country, an area.
+        inside.update(digits[-count:] for count in range(_DIALLED, min(len(digits), _LONGEST_PHONE) + 1))
 
 
 def _add_email(value: str, found: set[str], inside: set[str]) -> None:
@@ -236,7 +250,14 @@ def _add_birth(value: str, found: set[str], inside: set[str]) -> date | None:
             continue
         year, month, day = f"{born.year:04}", f"{born.month:02}", f"{born.day:02}"
         inside.update((year + month + day, month + day + year, day + month + year))
-        found.update((year[2:] + month + day, month + day + year[2:], day + month + year[2:]))
+        inside.add(year + day + month)
+        found.update(map("".join, permutations((year[2:], month, day))))
+        days = {day, str(born.day)}
+        for name in {MONTHS[born.month - 1], born.strftime("%B").lower()}:
+            for one in (year, year[2:]):
+                found.update(
+                    part for d in days for part in (name + d + one, d + one + name, one + d + name, name + one + d)
+                )
         return born
     if len(plain := folded(text)) > _INSIDE_NUMBER:
         inside.add(plain)
@@ -259,6 +280,8 @@ def _add_street(line: str, found: set[str], inside: set[str]) -> None:
     if len(tokens) > 1 and tokens[-1].isdigit() and not tokens[0][0].isdigit():
         tokens = [tokens[-1], *tokens[:-1]]  # the number last, as in much of Europe
     number = tokens.pop(0) if tokens and tokens[0][0].isdigit() else ""
+    if not number and len(tokens) > 2 and tokens[0] in _NUMBERS:
+        tokens.pop(0)
     while len(tokens) > 1 and tokens[0].isdigit():  # a fraction
         tokens.pop(0)
     if len(tokens) > 1 and tokens[-1] in _DIRECTION_OF:
@@ -267,6 +290,10 @@ def _add_street(line: str, found: set[str], inside: set[str]) -> None:
         return
     kinds = STREET_KINDS.get(tokens[-1], (tokens[-1],)) if len(tokens) > 1 else ("",)
     named = tokens[:-1] if len(tokens) > 1 else tokens
+    if len(tokens) > 1 and tokens[0] in STREET_KINDS:  # Avenue of the Americas, Route 66
+        rest = "".join(tokens[1:])
+        found.update(kind + rest for kind in STREET_KINDS[tokens[0]] if len(kind + rest) > _TELLING)
+        inside.update(kind + rest for kind in STREET_KINDS[tokens[0]] if len(kind + rest) > _INSIDE_NAME)
     for direction in _DIRECTION_OF.get(named[0], ("",)) if len(named) > 1 else ("",):
         name = direction + "".join(named[1:] if named[0] in _DIRECTION_OF and len(named) > 1 else named)
         if number:

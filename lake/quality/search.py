@@ -12,12 +12,12 @@ from typing import Final
 
 import polars as pl
 
-from lake.identifiers.spellings import SHY, TITLES
+from lake.identifiers.spellings import NOBODY, SHY, SUFFIXES, TITLES
 
 PEOPLE: Final = ("patient_name", "ssn", "phone", "email", "address", "date_of_birth", "patient_id", "visit_id")
 ANYBODY: Final = {
     "SSN": r"\b\d{3}[- .]\d{2}[- .]\d{4}\b",
-    "phone": r"\(\d{3}\) ?\d{3}[-. ]\d{4}\b|\b\d{3}[-.]\d{3}[-.]\d{4}\b|\+\d{1,3} \d{3}",
+    "phone": r"\(\d{3}\) ?\d{3}[-. ]\d{4}\b|\b\d{3}[-.]\d{3}[-.]\d{4}\b|\+\d{1,3} \d{3} ?\d{3}",
     "email": r"[\p{L}\d]@[\p{L}\d]",
     "date": r"\b(?:19|20)\d\d-\d\d-\d\d\b|\b\d{1,2}/\d{1,2}/\d{4}\b",
     "address": r"\b[A-Z]{2} \d{5}\b|\bP\.?O\.? ?Box \d",
@@ -26,6 +26,7 @@ ANYBODY: Final = {
 
 _BETWEEN_WORDS: Final = r"[^\p{L}\p{N}]+"
 _NOT_SHOWN: Final = r"[^\p{L}\p{N}\n]"
+_NO_NAMES: Final = TITLES | SUFFIXES | NOBODY
 _APOSTROPHES: Final = "['`\u2019\u02bc]"
 _LEAST: Final = {"email": 5, "patient_id": 5, "visit_id": 5}
 _LETTERS: Final = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "æ": "ae", "œ": "oe"})
@@ -45,7 +46,7 @@ def surviving(rows: pl.DataFrame) -> dict[str, tuple[int, list[int]]]:
     ``rows``: ``row`` (a number), ``text`` (String, never null) and ``PEOPLE`` (String), the text's own record.
     """
     plain = rows.with_columns(_unaccented(rows[name]) for name in ("text", *PEOPLE))
-    squashed = plain.select("row", *(pl.col(name).str.replace_all(_NOT_SHOWN, "") for name in ("text", *PEOPLE)))
+    squashed = plain.select("row", *(_squashed(name) for name in ("text", *PEOPLE)))
     found = {}
     for name, terms in _terms(plain, squashed).items():
         together = squashed.select("row", "text", readable=plain["text"]).hstack(terms)
@@ -68,7 +69,7 @@ def surviving(rows: pl.DataFrame) -> dict[str, tuple[int, list[int]]]:
 def in_texts(texts: pl.Series, people: pl.DataFrame) -> list[str]:
     """The fields of ``people`` (``PEOPLE``, String) of which a whole identifier stands in one of the texts."""
     plain = people.select(_unaccented(people[name]) for name in PEOPLE)
-    squashed = plain.select(pl.col(name).str.replace_all(_NOT_SHOWN, "") for name in PEOPLE)
+    squashed = plain.select(map(_squashed, PEOPLE))
     readable = _unaccented(texts.drop_nulls())
     within = readable.str.replace_all(_NOT_SHOWN, "")
     held = (
@@ -80,6 +81,12 @@ def in_texts(texts: pl.Series, people: pl.DataFrame) -> list[str]:
         if name != "patient_name" and _holds_any(within, pl.concat([terms[term] for term in terms.columns])):
             held.append(name)
     return held
+
+
+def _squashed(name: str) -> pl.Expr:
+    """Letters and digits; of a phone number without its extension."""
+    text = pl.col(name).str.extract("^([^x#;]*)") if name == "phone" else pl.col(name)
+    return text.str.replace_all(_NOT_SHOWN, "")
 
 
 def _holds_any(texts: pl.Series, needles: pl.Series) -> bool:
@@ -116,10 +123,12 @@ def _terms(plain: pl.DataFrame, squashed: pl.DataFrame) -> dict[str, pl.DataFram
             for form in ("%Y-%m-%d", "%m/%d/%Y", "%Y%m%d")
         ).alias("born")
     )
-    street = plain.select(
-        number=pl.col("address").str.extract(r"^\s*(\d+)\s+\S+[^,\n]*[,\n]"),
-        word=pl.col("address").str.extract(r"^\s*\d+\s+((?:[nsew]\.? )?\p{L}+)").str.replace_all(r"[^\p{L}]", ""),
-    )
+    local = pl.col("email").str.extract("^([^@]+)@").str.replace_all(_NOT_SHOWN, "")
+    tells = (local.str.len_chars() >= 8) | ((local.str.len_chars() >= _LEAST["email"]) & local.str.contains(r"\d"))
+    # The house's number and the street's name without the word for its kind, if there is one.
+    line = pl.col("address").str.extract(r"^\s*([0-9]+\s[^,\n]+)[,\n]").str.strip_chars()
+    named = pl.coalesce(line.str.extract(r"^([0-9]+\s.*\S)\s+\S+$"), line)
+    street = plain.select(line=named.str.replace_all(_NOT_SHOWN, ""))
     both = pl.DataFrame({"first": first, "last": last}).with_columns(
         one=pl.when(pl.Series(many)).then(long(pl.col("first") + pl.col("last"), _NAME_LEAST)),
         two=pl.when(pl.Series(many)).then(long(pl.col("last") + pl.col("first"), _NAME_LEAST)),
@@ -127,11 +136,9 @@ def _terms(plain: pl.DataFrame, squashed: pl.DataFrame) -> dict[str, pl.DataFram
     return {
         "patient_name": both.select("one", "two"),
         "ssn": squashed.select(long(digits("ssn"), 9)),
-        "phone": squashed.select(long(digits("phone").str.tail(7), 7)),
-        "email": plain.select(
-            long(pl.col("email").str.extract("^([^@]+)@").str.replace_all(_NOT_SHOWN, ""), _LEAST["email"])
-        ),
-        "address": street.select(long(pl.col("number") + pl.col("word"), _NAME_LEAST)),
+        "phone": squashed.select(long(digits("phone").str.tail(7), 7).alias("phone")),
+        "email": plain.select(pl.when(tells).then(local).alias("local")),
+        "address": street.select(long(pl.col("line"), _NAME_LEAST)),
         "date_of_birth": born.select(pl.col("born").dt.to_string(form).alias(form) for form in _DATES),
         **{
             name: squashed.select(long(pl.col(name), _LEAST[name]).alias("all"), telling(digits(name)).alias("digits"))
@@ -151,7 +158,7 @@ def _rows_with_a_part(rows: pl.DataFrame, plain: pl.DataFrame) -> list[int]:
     return [
         row
         for row, text, original, part in suspects.iter_rows()
-        if part not in TITLES and (_capital(original, part) if part in SHY else _word(text, part))
+        if part not in _NO_NAMES and (_capital(original, part) if part in SHY else _word(text, part))
     ]
 
 

@@ -16,12 +16,14 @@ from hypothesis import strategies as st
 from app.steps.decode import decode
 from app.steps.mask import Masked, count_fields, mask
 from app.steps.validate import validate
+from app.stored import FREE, SEARCHED
 from lake import policy as policies
 from lake import reference
 from lake.contract import PHI
-from lake.identifiers.finding import scrubbed
+from lake.identifiers.finding import REDACTED, scrubbed
 from lake.identifiers.spellings import IDENTIFIERS, SHY, TITLES, spellings_of
 from lake.policy import MASKED_FORMS, silver_column
+from lake.quality.search import PEOPLE, anybodys, surviving
 from lake.sealing import LakeKey
 from lake.tables import UTC
 from tests.corpus.bad_input import NOW
@@ -150,6 +152,18 @@ def test_no_own_identifier_survives_in_any_text_of_its_row(drawn: list[Record]) 
         texts = {name: text.replace("[redacted]", "\n") for name, text in row.items() if isinstance(text, str)}
         survivors = [name for name, text in texts.items() for word in own(record) if stands(word, text)]
         assert not survivors, "an identifier stands in a column of its own row"
+
+
+@given(st.lists(records(), min_size=1, max_size=4))
+def test_what_searches_stored_text_finds_nothing_in_what_was_masked(drawn: list[Record]) -> None:
+    kept, done = masked(drawn)
+    text = pl.concat_str(SEARCHED, separator="\n", ignore_nulls=True).str.replace_all(REDACTED, "\n", literal=True)
+    people = [{name: record[name] for name in PEOPLE} for record in kept]
+    records_beside = pl.DataFrame(people, schema=dict.fromkeys(PEOPLE, pl.String))
+    both = done.rows.select(text=text).with_row_index("row").hstack(records_beside)
+    assert {name: found for name, (_, found) in surviving(both).items() if found} == {}
+    free = done.rows.select(pl.any_horizontal(anybodys(pl.col(name)) for name in FREE)).to_series()
+    assert not free.fill_null(value=False).any()
 
 
 @given(st.lists(records(), min_size=1, max_size=4))

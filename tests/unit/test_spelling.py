@@ -31,6 +31,7 @@ def told(text: str, **person: str) -> str:
     [
         ("Obrien here", f"{R} here"),
         ("SIOBHAN said", f"{R} said"),
+        ("sIoBhAn", R),
         (unicodedata.normalize("NFD", "Siobhán"), R),
         ("o\u2019brien\u2010smith", R),
         ("O BRIEN", R),
@@ -107,6 +108,9 @@ def test_what_only_resembles_it_stays(text: str) -> None:
         ("John Quincy Adams", "jqadams, JQAdams", f"{R}, {R}"),
         ("María de la Cruz Peña", "delacruz", R),
         ("John Wu", "jwu wrote", f"{R} wrote"),
+        ("Siobhán O'Brien-Ní Dhomhnaill", "SOBRIEN", R),
+        ("Ines Hara-Lindqvist Roe", "ilindqvist", R),
+        ("Juan Carlos Ortega", "jcortega", R),
         ("SMITH^JOHN^Q", "John Smith", R),
         ("Kamakawiwo\u02bbole", "Kamakawiwo'ole", R),
         ("김철수", "김철수는 안정", f"{R}는 안정"),
@@ -133,6 +137,9 @@ def test_texts_of_one_record_are_scrubbed_as_each_alone() -> None:
     ("address", "text", "shown"),
     [
         ("5 El Camino Real, Tustin, CA 92780", "at 5 el camino real now", f"at {R} now"),
+        ("402 5th Avenue, Troy, NY 12180", "on 5TH AVE.", f"on {R}."),
+        ("9 Wexcombe Expressway, Troy, NY 12180", "Wexcombe Expy", R),
+        ("One Wexcombe Street, Reno, NV 89501", "Wexcombe St", R),
         ("c/o Ann Lee, 88 Vine Hollow Path, Troy, NY 12180", "88 vine hollow path", R),
         ("12 1/2 Elmwood Ave, Troy, NY 12180", "12 1/2 Elmwood", f"12 {R}"),
         ("100 Main St N, Troy, NY 12180", "100 Main", R),
@@ -143,6 +150,23 @@ def test_texts_of_one_record_are_scrubbed_as_each_alone() -> None:
 )
 def test_streets_of_many_kinds(address: str, text: str, shown: str) -> None:
     assert told(text, address=address) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["4.5.1961", "1961/5/4", "NOV51961", "NOVEMBER051961", "Nov0561", "19610511", "D19611105", "61-05-11", "5 11 61"],
+)
+def test_a_date_of_birth_in_any_order(text: str) -> None:
+    born = "1961-11-05" if "4" not in text else "1961-05-04"
+    assert not set("1456") & set(told(text, date_of_birth=born).replace(R, ""))
+
+
+@pytest.mark.parametrize(
+    ("phone", "text"),
+    [("+44 20 7946 0958", "020 7946 0958"), ("+44 20 7946 0958", "7946 0958"), ("+49 89 6321 7745", "6321 7745")],
+)
+def test_a_phone_of_another_country_in_its_national_form(phone: str, text: str) -> None:
+    assert told(text, phone=phone).replace("020 ", "") == R
 
 
 def test_a_very_long_identifier_goes_whole() -> None:
