@@ -104,7 +104,9 @@ NAIVE: Final[dict[str, Any]] = {
 def plain(text: str) -> str:
     """In lower case, without accents; what is neither letter nor digit becomes a space."""
     apart = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(c if c.isalnum() else " " for c in apart if not unicodedata.combining(c))
+    # An accent or an invisible sign is a part of the word that it stands in.
+    kept = (c for c in apart if unicodedata.category(c) not in ("Mn", "Mc", "Me", "Cf", "Lm"))
+    return "".join(c if c.isalnum() else " " for c in kept)
 
 
 def own(record: Record) -> list[str]:
