@@ -1,12 +1,16 @@
 """The texts that leave the lake: those of Gold's DuckDB files and of the last export, each once."""
 
 from pathlib import Path
+from typing import Final
 
 import duckdb
 import polars as pl
 
 from lake.export import LATEST
 from lake.gold import file, shown
+
+_TIME: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9:.]+(?:Z|[+-][0-9:]+)?)?$"
+"""A day or a time as CSV has it."""
 
 
 def published_texts(root: Path, export: Path | None) -> dict[str, pl.Series]:
@@ -31,12 +35,18 @@ def _in_duckdb(link: Path) -> pl.Series:
 
 
 def _in_folder(folder: Path) -> pl.Series:
+    """Texts of Parquet files, and of the columns of CSV files that hold neither figures nor times."""
     parts = []
     for path in sorted(folder.iterdir()):
-        if path.suffix in (".csv", ".parquet"):
-            rows = pl.read_csv(path, infer_schema=False) if path.suffix == ".csv" else pl.read_parquet(path)
-            parts += [rows[name] for name, dtype in rows.schema.items() if dtype == pl.String]
-    return _distinct(parts)
+        if path.suffix == ".parquet":
+            rows = pl.read_parquet(path)
+        elif path.suffix == ".csv":
+            rows = pl.read_csv(path, infer_schema_length=None, try_parse_dates=True)
+        else:
+            continue
+        parts += [rows[name] for name, dtype in rows.schema.items() if dtype == pl.String]
+    texts = _distinct(parts)
+    return texts.filter(~texts.str.contains(_TIME))
 
 
 def _distinct(parts: list[pl.Series]) -> pl.Series:

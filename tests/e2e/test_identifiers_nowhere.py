@@ -130,6 +130,14 @@ def test_none_is_in_an_export(lake: Lake, notes: list[Note]) -> None:
     cells = [cell for one in made for row in csv.reader(one.csv.read_text("utf-8").splitlines()) for cell in row]
     assert len(cells) > 1_000
     assert held(iter(cells), wanted(notes)) == set()
+    folder = lake.root.parent / "export"
+    assert broken(lake, folder) == []
+    (folder / export.LATEST / "planted.csv").write_text(f"ward,beds\n{notes[0].patient['ssn']} W,3\n")
+    assert broken(lake, folder) == [("no raw identifier", "export", "ssn")]
+
+
+def broken(lake: Lake, folder: Path) -> list[tuple[str, str, str]]:
+    return [(c.check, c.table, c.detail) for c in verify(lake, lakes.DEDUP_KEY, export=folder) if not c.passed]
 
 
 @pytest.fixture(scope="module")

@@ -321,6 +321,15 @@ def test_the_command_exits_1_at_a_breach_and_tells_no_value(root: Path) -> None:
 
 
 @pytest.mark.usefixtures("_key")
+def test_a_replay_mends_rows_that_an_earlier_masking_let_through(root: Path) -> None:
+    change(root, SILVER, text("treatment", "as Zuckerby, Q. says"), text("ward", str(PERSON["ssn"])), where=KNOWN)
+    assert {check for check, _ in breaches(root)} == {"no raw identifier"}
+    assert wardlake("replay", "--lake", root).code == 0
+    assert breaches(root) == set()
+    assert rows(root, SILVER).filter(KNOWN)["ward"].to_list() == [PERSON["ward"]]
+
+
+@pytest.mark.usefixtures("_key")
 def test_the_json_of_the_command(root: Path) -> None:
     change(root, SILVER, text("sex", "F"), where=KNOWN)
     ran = wardlake("verify", "--lake", root, "--json")
