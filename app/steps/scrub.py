@@ -39,7 +39,7 @@ _CITY_AND_STATE: Final = r"^\s*[^,\n0-9]+,\s*[A-Z]{2}(?:\s+[0-9]{5}(?:-[0-9]{4})
 _NAME_PART: Final = r"[\p{L}\p{M}'’-]{2,}"
 _STREET_WORD: Final = (
     r"^\s*(?:[0-9]\S*\s+)?(?:\S{1,2}\s+|[0-9]+/[0-9]+\s+"
-    r"|(?i:north|south|east|west|north(?:east|west)|south(?:east|west)|one|two|six|ten)\.?\s+)*(\S{3,})"
+    r"|(?i:north|south|east|west|north(?:east|west)|south(?:east|west)|one|two|six|ten|saint|mount|fort)\.?\s+)*(\S{3,})"
 )
 _AROUND: Final = {"first": (" ", " "), "last": (" ", " "), "zip": (" ", "")}
 """What stands around a needle in notes and is no part of it."""

@@ -29,7 +29,7 @@ _TWO_WORD_STATES: Final = (
 _KINDS: Final = words(
     "alley aly avenue av ave boulevard blvd circle cir court crescent cres drive dr expressway expy freeway fwy "
     "heights hts highway hwy lane ln loop parkway pkwy pike place pl plaza plz ridge rdg road rd row square squares sq "
-    "street st terrace ter terr trail trl turnpike tpke way wy"
+    "street st terrace ter terr trail trl turnpike tpke way wy pky xing cove"
 )
 _SURE_KINDS: Final = words("street avenue ave boulevard blvd terrace lane parkway pkwy road rd highway")
 """Kinds that make a street of words in small letters too; the others need a capital before them."""
@@ -65,7 +65,7 @@ _NUMBERED: Final = r"(?:[\s.]*(?:(?:id|no|nr|num|number|code)\b|#))*[\s.:#=\"'(-
 _MBI: Final = "[ac-hjkmnp-rt-y]"
 _VALUE: Final = (
     r"(?:[a-z]{0,5}[-\s]?\d[\da-z]{3,}|[a-z]{1,5}-?\d{2,}[\da-z]*|\d{1,4}(?:[-./ ]\d{1,4}){2,}"
-    r"|\d[\da-z]{2,}-[a-z]*\d[\da-z]*)"
+    r"|\d[\da-z]{2,}-[a-z]*\d[\da-z]*|\d{2,}-\d{3,})"
     r"(?:[-./_][\da-z]+|\s[\da-z]*\d[\da-z]*|\s(?-i:[A-Z]{2,4}))*"
 )
 """An id after its keyword: four figures or more, with letters or in groups."""
@@ -152,6 +152,7 @@ PATTERNS: Final = {
         rf"|(?:\+?1[-. ]{{0,2}})?(?:[(\[]\s?)?{_FIGURE}\d{{3}}\s?[)\]][\s./-]{{0,3}}\d{{3}}[\s./-]{{0,3}}\d{{4}}"
         rf"(?i:{_EXTENSION}){_FIGURE}"
         rf"|(?:\+?1[-. ]{{0,2}})?{_FIGURE}(?:{_PHONE}|\d{{3}}[-./]\d{{3}}[-.]\d{{4}}|\d{{3}}[-.]\d{{3}}[-./]\d{{4}}"
+        rf"|\d{{3}}[-. ]\d{{7}}|\d{{6}}-\d{{4}}|\d{{3}}[-. ]\d{{3}}[-. ]\d{{4}}"
         rf"|1/\d{{3}}/\d{{3}}/\d{{4}})(?i:{_EXTENSION}){_FIGURE}"
         r"|(?i:\b(?:ph|phone|tel|telephone|cell|cellphone|mob|mobile|pagers?|pgr|beeper|fax|call|calls|called|callback|dial"
         r"|text|reach)"
@@ -178,7 +179,7 @@ PATTERNS: Final = {
             rf"(?i:\b(?:\d{{1,2}}\s?-\s?)?{_DAY}[\s.,/-]*(?:of\s+)?{_MONTH}[\s.,/-]*(?:{_FULL_YEAR})\b)",
             rf"(?i:\b{_DAY}(?:[\s/-]?|\.?\s?)(?:of\s+)?{_MONTH}[\s/-]?['’]?\d{{2}}\b)",
             rf"(?i:\b{_MONTH}[\s,/-]*(?:the\s+)?{_DAY}(?:\s?-\s?\d{{1,2}})?(?:[\s,/-]+{_FULL_YEAR}|,\s?\d{{2}}|/\d{{2}}|\s?['’]\d{{2}})\b)",
-            rf"(?i:\b\d{{2}}{_MONTH}\d{{2}}\b)",
+            rf"(?i:\b\d{{2}}{_MONTH}\d{{2}}\b|\b{_MONTH}\s?\d{{1,2}}(?:st|nd|rd|th)\s\d{{2}}\b)",
             rf"(?i:\b{_FULL_YEAR}[\s.,/-]*{_MONTH}(?:[\s.,/-]*{_DAY})?\b)",
             rf"(?i:\b{_MONTH}[\s,./-]*(?:of\s+)?{_FULL_YEAR}\b)",
             rf"\b(?i:{_SURE_MONTH})(?:-|\s?['’])\d{{2}}\b",  # no day: may and mar are words and units as well

@@ -75,7 +75,8 @@ _NAME_SPLIT: Final = re.compile(r"[\s,;/()\"“”^._]+")
 _PART_SPLIT: Final = re.compile(r"\W+")
 _HYPHENS: Final = re.compile(r"[-\u2010-\u2015\u2212]+")
 _CITY_AND_STATE: Final = re.compile(r"[^,\n0-9]+, ?[A-Z]{2}(?: [0-9]{5}(?:-[0-9]{4})?)?")
-_ZIP: Final = re.compile(r"\b(\d{5})(?:-\d{4})?(?:,? ?(?:USA|US|United States))?$")
+_ZIP: Final = re.compile(r"\b(\d{5})(?:-(\d{4}))?(?:,? ?(?:USA|US|United States))?$")
+_SAINTS: Final = {"saint": "st", "st": "saint", "mount": "mt", "mt": "mount", "fort": "ft", "ft": "fort"}
 _NUMBERS: Final = frozenset(words("one two three four five six seven eight nine ten eleven twelve"))
 _PO_BOX: Final = re.compile(r"(?i)p\.? ?o\.? ?box ?#? ?(\d+)")
 _COUNTRY: Final = frozenset(words("usa us unitedstates"))
@@ -268,6 +269,7 @@ def _add_address(value: str, found: set[str], inside: set[str]) -> None:
     lines = [" ".join(line.split()) for line in re.split(r"[,\n]", value[:_LONGEST_ADDRESS])]
     if zip_code := _ZIP.search(" ".join(value[-_LONGEST_ADDRESS:].split())):
         found.add(zip_code[1])
+        inside.update((zip_code[1] + zip_code[2],) if zip_code[2] else ())
     for line in street_lines([line for line in lines if line]):
         _add_street(line, found, inside)
 
@@ -294,6 +296,11 @@ def _add_street(line: str, found: set[str], inside: set[str]) -> None:
         rest = "".join(tokens[1:])
         found.update(kind + rest for kind in STREET_KINDS[tokens[0]] if len(kind + rest) > _TELLING)
         inside.update(kind + rest for kind in STREET_KINDS[tokens[0]] if len(kind + rest) > _INSIDE_NAME)
+    if named[0] in _SAINTS and len(named) > 1:
+        other = _SAINTS[named[0]] + "".join(named[1:])
+        found.update(other + kind for kind in kinds)
+        inside.update(other + kind for kind in kinds if len(other + kind) > _INSIDE_NAME)
+        inside.add(number + other)
     for direction in _DIRECTION_OF.get(named[0], ("",)) if len(named) > 1 else ("",):
         name = direction + "".join(named[1:] if named[0] in _DIRECTION_OF and len(named) > 1 else named)
         if number:

@@ -140,6 +140,8 @@ def test_texts_of_one_record_are_scrubbed_as_each_alone() -> None:
         ("402 5th Avenue, Troy, NY 12180", "on 5TH AVE.", f"on {R}."),
         ("9 Wexcombe Expressway, Troy, NY 12180", "Wexcombe Expy", R),
         ("One Wexcombe Street, Reno, NV 89501", "Wexcombe St", R),
+        ("29 Saint Brendan Ct Apt 4B, Troy, NY 12180", "St. Brendan Court", R),
+        ("77 Mount Baker Pkwy, Philadelphia, PA 19103-5521", "Mt Baker Pky, 19103 5521", f"{R}, {R}"),
         ("c/o Ann Lee, 88 Vine Hollow Path, Troy, NY 12180", "88 vine hollow path", R),
         ("12 1/2 Elmwood Ave, Troy, NY 12180", "12 1/2 Elmwood", f"12 {R}"),
         ("100 Main St N, Troy, NY 12180", "100 Main", R),
