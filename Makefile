@@ -29,7 +29,7 @@ export UV_COMPILE_BYTECODE UV_SYSTEM_CERTS UV_PYTHON_DOWNLOADS
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all browser check bench bench-spark soak audit screenshots lock pin-images reference clean clean-data
+.PHONY: help demo test test-all browser check bench bench-spark soak audit screenshots lock pin-images reference ner clean clean-data
 
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -87,9 +87,12 @@ lock: $(UV_READY) ## pin every dependency again (ARGS=--upgrade for newer versio
 pin-images: $(READY) ## write the digests of the base images' tags into Dockerfile and compose.yaml (asks their registry)
 	$(BIN)/python .ci/pin_images.py $(REGISTRY)
 
-reference: $(READY) ## make lake/reference anew: titles of ICD-10-CM, places of the United States
+reference: $(READY) ## make lake/reference again: titles of ICD-10-CM, places of the United States
 	$(UV) run --no-project --python $(BIN)/python --with polars --with simple-icd-10-cm==1.5.0 --with zipcodes==3.0.0 \
 		.ci/reference.py
+
+ner: $(READY) ## the finder of other people's names in notes, for WARDLAKE_NER=presidio
+	$(UV) pip install --python $(BIN)/python --editable '.[ner]'
 
 clean: ## remove the environments and caches; data/ stays
 	rm -rf .venv .uv .spark dist $(CACHES)

@@ -1,4 +1,4 @@
-"""Make the reference tables anew: ``make reference`` writes lake/reference/*.parquet.
+"""Make the reference tables: ``make reference`` writes lake/reference/*.parquet.
 
 Titles of ICD-10-CM come from ``simple-icd-10-cm``, which carries the tabular list of the CDC; places of the United
 States from ``zipcodes``, which carries those of the Postal Service. Neither is needed to run anything.
@@ -15,7 +15,7 @@ FOLDER: Final = Path("lake/reference")
 
 
 def titles() -> pl.DataFrame:
-    """Every code with a title of its own: categories, subcategories and codes with their seventh character."""
+    """Every code that has a title: categories, subcategories and codes with their seventh character."""
     codes = [code for code in icd.get_all_codes(with_dots=True) if not icd.is_chapter_or_block(code)]
     return pl.DataFrame({"code": codes, "title": [icd.get_description(code) for code in codes]}).sort("code")
 

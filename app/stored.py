@@ -13,8 +13,9 @@ import polars as pl
 from app.steps.decode import decode
 from lake.errors import LakeError
 from lake.identifiers.finding import REDACTED
+from lake.identifiers.spellings import IDENTIFIERS
 from lake.quality.forms import form_breaches
-from lake.quality.search import PEOPLE, anybodys, surviving
+from lake.quality.search import anybodys, surviving
 from lake.sealing import places
 from lake.slices import PARTITION, Positions, slices
 from lake.store import Lake
@@ -23,7 +24,7 @@ from lake.tables import BRONZE, PLACE, SILVER
 MEASURED: Final = pl.Schema({"day": pl.Date, "policy": pl.String, "rows_scanned": pl.Int64, "rows_broken": pl.Int64})
 
 FREE: Final = ("ward", "bed", "treatment", "notes")
-"""Texts in which nobody's identifier of a plain form may stand either."""
+"""Texts that may hold nobody's identifier in a plain form either."""
 
 SEARCHED: Final = (
     *("message_id", "facility", "department", "ward", "bed", "doctor_id", "diagnosis_code", "treatment", "notes"),
@@ -39,7 +40,7 @@ def measure_masking(
 ) -> pl.DataFrame:
     """Per local day of ingest and policy, how many Silver rows were looked at and how many are broken (``MEASURED``).
 
-    A row is broken when a masked value has not the form that its rule gives, or an identifier stands in it. Looks at
+    A row is broken when a masked value has not the form that its rule gives, or an identifier is in it. Looks at
     the rows above these offsets of Silver's snapshot in hand.
     """
     counts = [pl.DataFrame(schema=MEASURED)]
@@ -64,7 +65,7 @@ def measure_masking(
 def survivors(both: pl.DataFrame, rows: pl.DataFrame) -> Iterator[tuple[str, int, list[int]]]:
     """Per identifier: its name, how many rows have one to search for, and in which rows (``row``) it survived.
 
-    ``both``: the rows ``beside_their_messages``. The last is ``anybody's``: forms that may stand in no free text.
+    ``both``: rows ``with_their_messages``. The last is ``anybody's``: forms that no free text may hold.
     """
     for field, (looked_at, found) in surviving(both).items():
         yield field, looked_at, found
@@ -72,8 +73,8 @@ def survivors(both: pl.DataFrame, rows: pl.DataFrame) -> Iterator[tuple[str, int
     yield "anybody's", rows.height, free.arg_true().to_list()
 
 
-def beside_their_messages(lake: Lake, rows: pl.DataFrame, dimensions: Dimensions) -> pl.DataFrame:
-    """Per Silver row (``row`` from 0): its text, a column a line, and its own record's identifiers (``PEOPLE``).
+def with_their_messages(lake: Lake, rows: pl.DataFrame, dimensions: Dimensions) -> pl.DataFrame:
+    """Per Silver row (``row`` from 0): its text, a column a line, and its own record's identifiers (``IDENTIFIERS``).
 
     Values of the reference table are left out of the text.
     """
@@ -103,10 +104,8 @@ def _any_form_broken(rows: pl.DataFrame) -> pl.Series:
 
 
 def _surviving(lake: Lake, rows: pl.DataFrame, dimensions: Dimensions) -> pl.DataFrame:
-    """The places of the rows in which an identifier stands."""
-    found = sorted(
-        {row for _, _, stands in survivors(beside_their_messages(lake, rows, dimensions), rows) for row in stands}
-    )
+    """The places of the rows that hold an identifier."""
+    found = sorted({row for _, _, held in survivors(with_their_messages(lake, rows, dimensions), rows) for row in held})
     return rows[found].select(*PLACE, survives=pl.lit(value=True))
 
 
@@ -142,6 +141,6 @@ def _unsealed(lake: Lake, wanted: pl.DataFrame) -> pl.DataFrame:
             .join(wanted, on=PLACE, how="semi")
         )
         payloads, _ = open_payloads(lake, sealed)
-        raw = decode(payloads).select(PEOPLE)
+        raw = decode(payloads).select(IDENTIFIERS)
         parts.append(sealed.select(PLACE).hstack(raw))
     return pl.concat(parts)

@@ -16,7 +16,7 @@ from typing import Final
 import polars as pl
 
 from app.steps.deduplicate import key_columns
-from app.stored import Dimensions, beside_their_messages, open_payloads, survivors
+from app.stored import Dimensions, open_payloads, survivors, with_their_messages
 from lake import reference
 from lake.errors import LakeError
 from lake.quality.forms import form_breaches
@@ -210,7 +210,7 @@ def _raw_identifiers(lake: Lake, dimensions: Dimensions, export: Path | None) ->
     texts = {where: found.filter(~found.is_in(known)) for where, found in published_texts(lake.root, export).items()}
     held: dict[str, set[str]] = {where: set() for where in texts}
     for rows in slices(lake, SILVER):
-        both = beside_their_messages(lake, rows, dimensions)
+        both = with_their_messages(lake, rows, dimensions)
         for field, looked_at, found in survivors(both, rows):
             scanned[field] += looked_at
             breaches[field] += len(found)

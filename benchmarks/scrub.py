@@ -42,7 +42,7 @@ def run() -> Result:
         counts[3] += lost(note, text)
     rows = [
         [kind, *counts[:2], None if kind == "clinical" else 100 * (1 - counts[1] / counts[0]), *counts[2:]]
-        for kind, counts in sorted(found.items(), key=lambda item: (item[0] == "clinical", item[0]), reverse=False)
+        for kind, counts in sorted(found.items(), key=lambda item: (item[0] == "clinical", item[0]))
     ]
     words, gone = (sum(counts[place] for counts in found.values()) for place in (2, 3))
     return Result(
@@ -95,7 +95,7 @@ def scrubbed(notes: list[Note], rules: policy.Policy | None = None) -> list[str]
 
 
 def missed(note: Note, shown: str) -> bool:
-    """Whether the identifier of the note still stands: all of it, or a piece of it that says who it is."""
+    """Whether the identifier of the note is still there: all of it, or a piece of it that says who it is."""
     if not note.hidden:
         return False
     if folded(note.hidden) in folded(shown):

@@ -27,7 +27,7 @@ from lake import reference
 from lake.contract import FIELDS, ICD10_PATTERN, MAX_FIELD_BYTES, REQUIRED, VALUE_SETS
 from lake.identifiers.finding import REDACTED, scrubbed
 from lake.identifiers.folding import folded
-from lake.identifiers.patterns import EDGE, HINT, PASSES
+from lake.identifiers.patterns import ASCII_EDGE, HINT, PASSES
 from lake.identifiers.spellings import IDENTIFIERS, Spellings, spellings_of
 from lake.policy import MASKED_FORMS
 
@@ -57,7 +57,7 @@ _CITY_STATE = re.compile(
 _NO_STREET = re.compile(r"\s*[^,\n0-9]+,\s*[A-Z]{2}(?:\s+[0-9]{5}(?:-[0-9]{4})?)?\s*")
 _NAME_PART = re.compile(rf"(?:{_LETTER}|['’-]){{2,}}")
 _ID = re.compile(MASKED_FORMS["id"])
-_HINT = re.compile(HINT.replace(EDGE, r"\b"))
+_HINT = re.compile(HINT.replace(ASCII_EDGE, r"\b"))
 _TITLES = dict(reference.diagnosis_titles().iter_rows())
 _PLACES = frozenset(reference.places())
 
@@ -65,7 +65,7 @@ _PLACES = frozenset(reference.places())
 def _for_python(pattern: str) -> re.Pattern[str]:
     """A pattern of ``lake.identifiers.patterns`` in the dialect of ``re``; capitals are those of ASCII here."""
     for rust, python in (
-        (EDGE, r"\b"),
+        (ASCII_EDGE, r"\b"),
         (r"\p{L}\p{M}\p{N}", r"\w"),
         (r"\p{L}\p{N}", r"\w"),
         (r"\p{Lu}", "A-Z"),
@@ -133,7 +133,7 @@ def masked(event: Event) -> dict[str, object]:
 
 
 def _mend(row: dict[str, object], event: Event, own: list[str]) -> None:
-    """Take out what stands in another spelling, where the folded text says that it may."""
+    """Take out what is in another spelling, where the folded text says that there may be some."""
     texts = {name: text for name in (*_TEXTS, *_IDS, *_FORMED) if (text := cast("str | None", row[name]))}
     together = folded("\n".join(texts.values()))
     terms = [folded(part) for needle in own for part in (needle, *_NAME_PART.findall(needle))]
@@ -211,7 +211,7 @@ def _own(event: Event) -> Iterator[str]:
 
 
 def _without_own(event: Event, own: list[str]) -> str | None:
-    """Notes less what stands in them as it is written in the record."""
+    """Notes less the identifiers as they are written in the record."""
     notes = event["notes"]
     if notes is None:
         return None

@@ -30,7 +30,7 @@ def verify(
     """Prove what the lake promises on what is stored. Exits 1 when a check finds a breach.
 
     Checks the conservation law per partition, duplicate keys, contracts, masked forms, and that no identifier, however
-    it is spelled, stands in its record's Silver row, in Gold's files or in the last export. Tells counts only.
+    it is spelled, is in its record's Silver row, in Gold's files or in the last export. Tells counts only.
     """
     settings = configuration.load(data=data, lake=lake, key_file=key_file, dedup_key=dedup_key)
     checks = checking.verify(

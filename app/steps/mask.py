@@ -70,7 +70,7 @@ def mask(events: pl.DataFrame, policy: Policy, key: LakeKey) -> Masked:
 def _people(events: pl.DataFrame, policy: Policy, key: LakeKey) -> pl.DataFrame:
     """What depends on the person and the visit alone, worked out once for each that the events tell of.
 
-    A backlog tells of one person twice or more: 20,000 simulated events of 9,000. Holds ``_OF_PERSON``, the masked
+    A backlog tells of one person twice or more: 20,000 simulated events of 7,600. Holds ``_OF_PERSON``, the masked
     columns (named with ``_MASKED``), and the ``terms`` to search for.
     """
     people = events.select(_OF_PERSON).unique()
@@ -214,7 +214,8 @@ _RULES: Final[dict[str, Callable[[str], pl.Expr]]] = {
 }
 """Rule → the expression that masks an event field of a person.
 
-``pseudonym`` needs the key and ``scrub`` the whole record, so both have functions of their own; ``keep`` is none.
+The others are not of one field: ``pseudonym`` needs the key, ``id``, ``reference`` and ``scrub`` the whole record, and
+``title`` the reference table. ``keep`` is none.
 """
 
 

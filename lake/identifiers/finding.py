@@ -1,4 +1,4 @@
-"""Finding: where the identifiers of one record stand in a text, and the text without them.
+"""Finding the identifiers of one record in a text, and taking them out.
 
 Costs time linear in the text and the identifiers, whatever they hold.
 """
@@ -28,6 +28,7 @@ _JOINED: Final = 3
 _MOST_JOINED: Final = 12
 """How many may, with nothing between them: sMiTh."""
 _MOST_LOOKS: Final = 4
+"""How often a text is looked at: each time less is left."""
 _GAP: Final = 3
 """Most characters between the parts of a date."""
 Piece = tuple[str, int, int]
@@ -35,14 +36,14 @@ Piece = tuple[str, int, int]
 
 
 def scrubbed(text: str, spellings: Spellings) -> str:
-    """``text`` with each identifier that stands in it replaced by ``[redacted]``."""
+    """``text`` with each identifier in it replaced by ``[redacted]``."""
     return scrubbed_all([text], spellings)[0]
 
 
 def scrubbed_all(texts: Sequence[str], spellings: Spellings) -> list[str]:
     """``scrubbed``, of several texts of one record in one go."""
     done = list(texts)
-    # What stood in one word with an identifier stands by itself now, and is looked at again.
+    # What was in one word with an identifier is a word by itself now, and is looked at again.
     for _ in range(_MOST_LOOKS):
         before, done = done, _scrubbed_once(done, spellings)
         if done == before:
@@ -80,7 +81,7 @@ def _without(text: str, spans: list[tuple[int, int]]) -> str:
 
 
 def _spans(text: str, spellings: Spellings) -> Iterator[tuple[int, int]]:
-    """Where an identifier stands: places of its first character and after its last one."""
+    """Where an identifier is: places of its first character and after its last one."""
     pieces = _pieces(text)
     known, shy, heads = spellings.words, spellings.shy, spellings.heads
     birth = _Birth.of(spellings.born)
@@ -150,7 +151,7 @@ class _Birth(NamedTuple):
         )
 
     def about(self, pieces: list[Piece], year: int) -> Iterator[tuple[int, int]]:
-        """Where the piece numbered ``year`` is the year, and a day and a month stand close to it."""
+        """Where the piece numbered ``year`` is the year, with a day and a month close to it."""
         for first in range(max(0, year - 2), min(year, len(pieces) - 3) + 1):
             three = pieces[first : first + 3]
             if three[1][1] - three[0][2] > _GAP or three[2][1] - three[1][2] > _GAP:

@@ -60,7 +60,7 @@ def fold_letter(letter: str) -> str:
 
 
 def is_within(letter: str) -> bool:
-    """Whether a sign is a part of the word that it stands in, though folding drops it."""
+    """Whether a sign belongs to the word around it, though folding drops it."""
     return unicodedata.category(letter) in _WITHIN
 
 

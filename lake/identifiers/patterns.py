@@ -1,9 +1,9 @@
-"""Forms of identifiers that are taken out of text whosever they are: numbers, addresses, dates, not names.
+"""What looks like an identifier, of anybody: numbers, addresses and dates, not names.
 
-Patterns are in the dialect of Rust's ``regex`` (linear in the text whatever it holds) and hold for ``plain`` text, in
-which any dash is ``-``, any space is a space and any digit is one of 0 to 9. Where a form would eat what medicine
-writes, the clinical text stays: 7 digits are a phone number only after a word that says so, month and day alone are a
-date only with the month's name, and a bare number is an age, a card or a plate only beside its keyword.
+Patterns are in the dialect of Rust's ``regex`` (linear in the text whatever it holds), for text in which ``PLAIN`` has
+made any dash ``-``, any space a space and any digit one of 0 to 9. Where a form would eat what medicine writes, the
+clinical text stays: 7 digits are a phone number only after a word that says so, month and day alone are a date only
+with the month's name, and a bare number is an age or a plate only next to its keyword.
 """
 
 from typing import Final
@@ -11,13 +11,13 @@ from typing import Final
 from lake.identifiers.folding import words
 
 _STATES: Final = words(
-    "AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ NM NY NC  "
+    "AL AK AZ AR CA CO CT DE DC FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ NM NY NC "
     "ND OH OK OR PA PR RI SC SD TN TX UT VT VA VI WA WV WI WY GU AS MP AA AE AP"
 )
 _STATE_NAMES: Final = words(
-    "alabama alaska arizona arkansas california colorado connecticut delaware florida georgia hawaii idaho  "
-    "illinois indiana iowa kansas kentucky louisiana maine maryland massachusetts michigan minnesota  "
-    "mississippi missouri montana nebraska nevada ohio oklahoma oregon pennsylvania tennessee texas utah  "
+    "alabama alaska arizona arkansas california colorado connecticut delaware florida georgia hawaii idaho "
+    "illinois indiana iowa kansas kentucky louisiana maine maryland massachusetts michigan minnesota "
+    "mississippi missouri montana nebraska nevada ohio oklahoma oregon pennsylvania tennessee texas utah "
     "vermont virginia washington wisconsin wyoming"
 )
 _TWO_WORD_STATES: Final = (
@@ -45,13 +45,13 @@ PLAIN: Final = {
     "\uff20": "@", "\uff08": "(", "\uff09": ")", "\uff0b": "+", "\uff1a": ":",
     **{chr(zero + digit): str(digit) for zero in (0xFF10, 0x0660, 0x06F0, 0x0966) for digit in range(10)},
 }  # fmt: skip
-"""A sign → what stands for it in plain text."""
+"""A sign → what it becomes in plain text."""
 
 _EDGE: Final = r"(?:\b|_)"
 _FIGURE: Final = r"(?:\b|[\p{L}_])"
 """A figure may touch a letter or an underscore (DOB1961-03-04, 2024-03-01T10:00), which then goes with it."""
 _SEPARATORS: Final = (r"\s{0,4}-\s?", r"\s{0,4}\.\s?", r"\s{1,4}", r"\s?[·•:;_|~*\\]\s?", ",", "")
-"""What may stand between groups of figures: the same between all of them, so that a list of values is none."""
+"""What may be between groups of figures: the same between all of them, so that a list of values is none."""
 _MONTH: Final = (
     r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
     r"|nov(?:ember)?|dec(?:ember)?)\.?"
@@ -213,10 +213,10 @@ PATTERNS: Final = {
 """Kind → its pattern."""
 
 # The edge of a word, by ASCII: with that of Unicode a text that is not ASCII takes a hundred times as long.
-EDGE: Final = r"(?-u:\b)"
+ASCII_EDGE: Final = r"(?-u:\b)"
 
 PASSES: Final = tuple(
-    "|".join(f"(?:{PATTERNS[kind]})" for kind in kinds.split()).replace(r"\b", EDGE)
+    "|".join(f"(?:{PATTERNS[kind]})" for kind in kinds.split()).replace(r"\b", ASCII_EDGE)
     for kinds in ("email url ip", "medicare numbered plate card", "phone ssn", "month age", "date", "street zip")
 )
 """What is taken out one after the other. Two to four kinds at once take half the time of each alone; too many, a
@@ -225,5 +225,5 @@ hundred times as long (what the engine makes of them no longer fits into its cac
 HINT: Final = (
     r"\d|@|(?i:\bat\b|\bdot\b|://|www\.|\.(?:com|org|net|edu|gov|info|io|health|example|co|me|ly|gl|be|us|uk|ca|de|fr|es|mx)"
     r"\b|nineties|ninety|hundred|enarian)"
-).replace(r"\b", EDGE)
+).replace(r"\b", ASCII_EDGE)
 """What a text holds in which any of the patterns can be found: cheap to look for."""

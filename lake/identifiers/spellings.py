@@ -1,4 +1,4 @@
-"""How a person's identifiers may be spelled: the one definition of what counts as an identifier that still stands.
+"""How a person's identifiers may be spelled: the one definition of what masking takes out.
 
 Two spellings are one where they agree after *folding*: case, accents and compatibility forms are dropped, and so is
 everything that is neither a letter nor a digit. A text is taken apart into *pieces*, at whatever is neither letter nor
@@ -18,24 +18,16 @@ from datetime import date, datetime
 from itertools import pairwise, permutations
 from typing import Final, NamedTuple
 
+from lake.contract import PHI
 from lake.identifiers.folding import folded, spelled_out, words
 
-IDENTIFIERS: Final = (
-    "patient_name",
-    "ssn",
-    "phone",
-    "email",
-    "address",
-    "date_of_birth",
-    "patient_id",
-    "visit_id",
-)
+IDENTIFIERS: Final = (*PHI, "patient_id", "visit_id")
 """The event fields that identify the person or the visit."""
 
 TITLES: Final = frozenset(words("mr mrs ms miss mx dr prof sir"))
-"""What stands before a name and is none."""
+"""What is written before a name."""
 SUFFIXES: Final = frozenset(words("jr sr ii iii iv md phd rn esq"))
-"""What stands behind a name and is none."""
+"""What is written after a name."""
 
 SHY: Final = frozenset(
     words(
@@ -43,7 +35,7 @@ SHY: Final = frozenset(
         "lo los ma may md me my no of oh on or per so st the to tu ty up us van von was we will yu"
     )
 )
-"""Parts of names that are ordinary words too: found only with a capital, after a title, or beside the other name."""
+"""Parts of names that are ordinary words too: found only with a capital, after a title, or next to the other name."""
 NOBODY: Final = frozenset(words("anonymous baby boy female girl male none patient test unknown"))
 """What is written for a name that is not known."""
 
@@ -59,16 +51,16 @@ _FAMILIES: Final = (
     "island is", "junction jct", "canyon cyn", "bridge brg", "falls fls", "forest frst", "harbor hbr", "haven hvn",
     "orchard orch", "river riv", "shore shr", "summit smt", "mill ml", "mission msn", "trace trce", "bluff blf",
 )  # fmt: skip
+_FULL_DIRECTIONS: Final = words("north south east west northeast northwest southeast southwest")
+_DIRECTIONS: Final = words("n s e w ne nw se sw")
 STREET_KINDS: Final = {word: words(family) for family in _FAMILIES for word in words(family)}
-"""A word for a kind of street → the words that may stand for it."""
-_DIRECTIONS: Final = tuple(
-    zip(
-        words("north south east west northeast northwest southeast southwest"),
-        words("n s e w ne nw se sw"),
-        strict=True,
-    )
-)
-_DIRECTION_OF: Final = {word: ("", *pair) for pair in _DIRECTIONS for word in pair}
+"""A word for a kind of street → the words that people use for it."""
+_STARTS: Final = {
+    **STREET_KINDS,  # Avenue of the Americas, Route 66
+    **{word: (*pair, "") for pair in zip(_FULL_DIRECTIONS, _DIRECTIONS, strict=True) for word in pair},
+    **{word: pair for pair in (("saint", "st"), ("mount", "mt"), ("fort", "ft")) for word in pair},
+}
+"""The first word of a street's name → what people write for it; a direction may be left out."""
 _UNIT: Final = re.compile(r"(?i) (?:apt|apartment|suite|ste|unit|floor|fl|room|rm|#)\.? ?#? ?[\w-]*$")
 
 _NAME_SPLIT: Final = re.compile(r"[\s,;/()\"“”^._]+")
@@ -76,7 +68,6 @@ _PART_SPLIT: Final = re.compile(r"\W+")
 _HYPHENS: Final = re.compile(r"[-\u2010-\u2015\u2212]+")
 _CITY_AND_STATE: Final = re.compile(r"[^,\n0-9]+, ?[A-Z]{2}(?: [0-9]{5}(?:-[0-9]{4})?)?")
 _ZIP: Final = re.compile(r"\b(\d{5})(?:-(\d{4}))?(?:,? ?(?:USA|US|United States))?$")
-_SAINTS: Final = {"saint": "st", "st": "saint", "mount": "mt", "mt": "mount", "fort": "ft", "ft": "fort"}
 _NUMBERS: Final = frozenset(words("one two three four five six seven eight nine ten eleven twelve"))
 _PO_BOX: Final = re.compile(r"(?i)p\.? ?o\.? ?box ?#? ?(\d+)")
 _COUNTRY: Final = frozenset(words("usa us unitedstates"))
@@ -90,7 +81,10 @@ _SHORT_ID: Final = 3
 _INSIDE_ID: Final = 5
 _INSIDE_NUMBER: Final = 5
 _INSIDE_NAME: Final = 6
-_TELLING: Final = 4
+TELLING: Final = 4
+"""Digits of an id, without zeros before them, that are looked for at all."""
+TELLING_LOCAL: Final = 8
+"""Letters before the @ that are looked for within a longer word: fewer may be a word themselves."""
 _LONGEST_PHONE: Final = 15
 _DIALLED: Final = 7
 """Digits of a phone number within its area."""
@@ -125,7 +119,7 @@ def spellings_of(record: Mapping[str, str | None]) -> Spellings:
 
 
 def _add_name(name: str, found: set[str], inside: set[str]) -> frozenset[str]:
-    """Each part of the name; the parts run together; initials beside a part."""
+    """Each part of the name; the parts run together; initials with a part."""
     tokens = list(dict.fromkeys(token for token in _NAME_SPLIT.split(name) if folded(token)))
     tokens = _without_titles(tokens)
     if all(folded(token) in NOBODY for token in tokens):
@@ -157,7 +151,7 @@ def _words_of(token: str) -> set[str]:
 
 
 def _add_glued(tokens: Sequence[str], found: set[str], inside: set[str]) -> None:
-    """Parts run together in pairs and all, and initials beside a part: johnsmith, smithj, jqsmith, delacruz."""
+    """Parts run together in pairs and all, and initials with a part: johnsmith, smithj, jqsmith, delacruz."""
     parts = list(map(folded, tokens))
     ends = [folded(half) for token in (*tokens[:1], *tokens[-1:]) for half in _HYPHENS.split(token)[:2]]
     main = list(dict.fromkeys(filter(None, [*parts[:3], *parts[-2:], *ends])))
@@ -219,7 +213,7 @@ def _add_email(value: str, found: set[str], inside: set[str]) -> None:
     whole, local = folded(value), folded(value.partition("@")[0])
     if len(whole) >= _INSIDE_NAME:
         inside.update((whole, folded(value.replace("@", "at"))))
-    if len(local) >= _INSIDE_ID and not (local.isalpha() and len(local) < 2 * _SHORT_ID + 2):
+    if len(local) >= _INSIDE_ID and not (local.isalpha() and len(local) < TELLING_LOCAL):
         inside.add(local)
     elif len(local) >= _SHORT_ID:
         found.add(local)
@@ -233,7 +227,7 @@ def _add_id(value: str, found: set[str], inside: set[str]) -> None:
         found.add(plain)
     digits = re.sub(r"\D", "", plain)
     for number in (digits, digits.lstrip("0")):
-        if len(digits.lstrip("0")) < _TELLING:
+        if len(digits.lstrip("0")) < TELLING:
             continue  # a count with zeros before it says nothing
         if len(number) >= _INSIDE_NUMBER:
             inside.add(number)
@@ -286,28 +280,18 @@ def _add_street(line: str, found: set[str], inside: set[str]) -> None:
         tokens.pop(0)
     while len(tokens) > 1 and tokens[0].isdigit():  # a fraction
         tokens.pop(0)
-    if len(tokens) > 1 and tokens[-1] in _DIRECTION_OF:
+    if len(tokens) > 1 and tokens[-1] in (*_DIRECTIONS, *_FULL_DIRECTIONS):
         tokens.pop()
     if not tokens or (not number and len(tokens) < 2):
         return
     kinds = STREET_KINDS.get(tokens[-1], (tokens[-1],)) if len(tokens) > 1 else ("",)
     named = tokens[:-1] if len(tokens) > 1 else tokens
-    if len(tokens) > 1 and tokens[0] in STREET_KINDS:  # Avenue of the Americas, Route 66
-        rest = "".join(tokens[1:])
-        found.update(kind + rest for kind in STREET_KINDS[tokens[0]] if len(kind + rest) > _TELLING)
-        inside.update(kind + rest for kind in STREET_KINDS[tokens[0]] if len(kind + rest) > _INSIDE_NAME)
-    if named[0] in _SAINTS and len(named) > 1:
-        other = _SAINTS[named[0]] + "".join(named[1:])
-        found.update(other + kind for kind in kinds)
-        inside.update(other + kind for kind in kinds if len(other + kind) > _INSIDE_NAME)
-        inside.add(number + other)
-    for direction in _DIRECTION_OF.get(named[0], ("",)) if len(named) > 1 else ("",):
-        name = direction + "".join(named[1:] if named[0] in _DIRECTION_OF and len(named) > 1 else named)
+    for start in _STARTS.get(named[0], (named[0],)) if len(tokens) > 1 else named[:1]:
+        name = start + "".join(named[1:])
         if number:
             (inside if len(number + name) >= _INSIDE_ID else found).update((number + name, name + number))
-        for kind in kinds:
-            if kind:
-                (inside if len(name + kind) > _INSIDE_NAME else found).add(name + kind)
+        for kind in filter(None, kinds):
+            (inside if len(name + kind) > _INSIDE_NAME else found).add(name + kind)
 
 
 def street_lines(lines: Sequence[str]) -> list[str]:

@@ -1,8 +1,7 @@
-"""Searching stored text for identifiers, by code of its own: what masking misses is found here.
+"""Search stored text for identifiers, by other code than masking's: what masking misses is found here.
 
 It follows the same definition (``lake.identifiers``) by another way: texts and identifiers are reduced to letters and
-digits by expressions over whole columns, and a name's parts are then looked at one by one. ``PEOPLE`` are an event's
-fields as they were received.
+digits by expressions over whole columns, and a name's parts are then looked at one by one.
 """
 
 import re
@@ -12,9 +11,8 @@ from typing import Final
 
 import polars as pl
 
-from lake.identifiers.spellings import NOBODY, SHY, SUFFIXES, TITLES
+from lake.identifiers.spellings import IDENTIFIERS, NOBODY, SHY, SUFFIXES, TELLING, TELLING_LOCAL, TITLES
 
-PEOPLE: Final = ("patient_name", "ssn", "phone", "email", "address", "date_of_birth", "patient_id", "visit_id")
 ANYBODY: Final = {
     "SSN": r"\b\d{3}[- .]\d{2}[- .]\d{4}\b",
     "phone": r"\(\d{3}\) ?\d{3}[-. ]\d{4}\b|\b\d{3}[-.]\d{3}[-.]\d{4}\b|\+\d{1,3} \d{3} ?\d{3}",
@@ -22,7 +20,7 @@ ANYBODY: Final = {
     "date": r"\b(?:19|20)\d\d-\d\d-\d\d\b|\b\d{1,2}/\d{1,2}/\d{4}\b",
     "address": r"\b[A-Z]{2} \d{5}\b|\bP\.?O\.? ?Box \d",
 }
-"""What may stand in no free text, whosever it is (Rust regex): the plainest form of each kind."""
+"""What no free text may hold (Rust regex): the plainest form of each kind."""
 
 _BETWEEN_WORDS: Final = r"[^\p{L}\p{N}]+"
 _NOT_SHOWN: Final = r"[^\p{L}\p{N}\n]"
@@ -32,6 +30,7 @@ _LEAST: Final = {"email": 5, "patient_id": 5, "visit_id": 5}
 _LETTERS: Final = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "æ": "ae", "œ": "oe"})
 _WORD_LEAST: Final = 3
 _NAME_LEAST: Final = 6
+_NUMBER_LEAST: Final = 6
 _DATES: Final = ("%Y%m%d", "%m%d%Y", "%d%m%Y")
 
 
@@ -41,25 +40,25 @@ def anybodys(texts: pl.Expr) -> pl.Expr:
 
 
 def surviving(rows: pl.DataFrame) -> dict[str, tuple[int, list[int]]]:
-    """Per field of ``PEOPLE``: how many rows have one to look for, and in which it still stands.
+    """Per field of ``IDENTIFIERS``: how many rows have one to look for, and in which it is still found.
 
-    ``rows``: ``row`` (a number), ``text`` (String, never null) and ``PEOPLE`` (String), the text's own record.
+    ``rows``: ``row`` (a number), ``text`` (String, never null) and ``IDENTIFIERS`` (String), the text's own record.
     """
-    plain = rows.with_columns(_unaccented(rows[name]) for name in ("text", *PEOPLE))
-    squashed = plain.select("row", *(_squashed(name) for name in ("text", *PEOPLE)))
+    plain = rows.with_columns(_unaccented(rows[name]) for name in ("text", *IDENTIFIERS))
+    squashed = plain.select("row", *(_squashed(name) for name in ("text", *IDENTIFIERS)))
     found = {}
     for name, terms in _terms(plain, squashed).items():
         together = squashed.select("row", "text", readable=plain["text"]).hstack(terms)
         looked_at = together.select(
             pl.any_horizontal(pl.col(term).is_not_null() for term in terms.columns).sum()
         ).item()
-        stands = set[int]()
+        still = set[int]()
         for term in terms.columns:
             held = together.filter(pl.col("text").str.contains(pl.col(term), literal=True))
-            stands.update(
+            still.update(
                 row for row, text, needle in held.select("row", "readable", term).iter_rows() if _run(text, needle)
             )
-        found[name] = (looked_at, stands)
+        found[name] = (looked_at, still)
     found["patient_name"][1].update(_rows_with_a_part(rows, plain))
     for name in ("patient_id", "visit_id"):
         found[name][1].update(_rows_with_a_word(plain, name))
@@ -67,9 +66,9 @@ def surviving(rows: pl.DataFrame) -> dict[str, tuple[int, list[int]]]:
 
 
 def in_texts(texts: pl.Series, people: pl.DataFrame) -> list[str]:
-    """The fields of ``people`` (``PEOPLE``, String) of which a whole identifier stands in one of the texts."""
-    plain = people.select(_unaccented(people[name]) for name in PEOPLE)
-    squashed = plain.select(map(_squashed, PEOPLE))
+    """The fields of ``people`` (``IDENTIFIERS``, String) of which a whole identifier is in one of the texts."""
+    plain = people.select(_unaccented(people[name]) for name in IDENTIFIERS)
+    squashed = plain.select(map(_squashed, IDENTIFIERS))
     readable = _unaccented(texts.drop_nulls())
     within = readable.str.replace_all(_NOT_SHOWN, "")
     held = (
@@ -103,7 +102,7 @@ def _full_names(plain: pl.DataFrame) -> pl.Series:
 
 
 def _terms(plain: pl.DataFrame, squashed: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """Per field what may stand nowhere, not even within a longer word: letters and digits; null where there is none."""
+    """Per field what no text may hold, not even within a longer word: letters and digits; null where there is none."""
 
     def long(value: pl.Expr, least: int) -> pl.Expr:
         return pl.when(value.str.len_chars() >= least).then(value)
@@ -112,7 +111,7 @@ def _terms(plain: pl.DataFrame, squashed: pl.DataFrame) -> dict[str, pl.DataFram
         return pl.col(name).str.replace_all(r"\D", "")
 
     def telling(number: pl.Expr) -> pl.Expr:
-        return pl.when(number.str.strip_chars_start("0").str.len_chars() >= 4).then(long(number, 6))
+        return pl.when(number.str.strip_chars_start("0").str.len_chars() >= TELLING).then(long(number, _NUMBER_LEAST))
 
     words = plain.select(pl.col("patient_name").str.extract_all(r"[\p{L}\p{N}]+")).to_series()
     first, last = words.list.first(), words.list.last()
@@ -124,7 +123,9 @@ def _terms(plain: pl.DataFrame, squashed: pl.DataFrame) -> dict[str, pl.DataFram
         ).alias("born")
     )
     local = pl.col("email").str.extract("^([^@]+)@").str.replace_all(_NOT_SHOWN, "")
-    tells = (local.str.len_chars() >= 8) | ((local.str.len_chars() >= _LEAST["email"]) & local.str.contains(r"\d"))
+    tells = (local.str.len_chars() >= TELLING_LOCAL) | (
+        (local.str.len_chars() >= _LEAST["email"]) & local.str.contains(r"\d")
+    )
     # The house's number and the street's name without the word for its kind, if there is one.
     line = pl.col("address").str.extract(r"^\s*([0-9]+\s[^,\n]+)[,\n]").str.strip_chars()
     named = pl.coalesce(line.str.extract(r"^([0-9]+\s.*\S)\s+\S+$"), line)
@@ -148,7 +149,7 @@ def _terms(plain: pl.DataFrame, squashed: pl.DataFrame) -> dict[str, pl.DataFram
 
 
 def _rows_with_a_part(rows: pl.DataFrame, plain: pl.DataFrame) -> list[int]:
-    """Rows in whose text a part of the name stands as a word; one that is an ordinary word too, with a capital."""
+    """Rows in whose text a part of the name is a word; one that is an ordinary word too, with a capital."""
     parts = plain.select(
         "row", "text", original=rows["text"],
         part=pl.col("patient_name").str.replace_all(_APOSTROPHES, "").str.extract_all(r"\p{L}{2,}"),
@@ -163,7 +164,7 @@ def _rows_with_a_part(rows: pl.DataFrame, plain: pl.DataFrame) -> list[int]:
 
 
 def _rows_with_a_word(plain: pl.DataFrame, name: str) -> list[int]:
-    """Rows in whose text a short id stands as a word."""
+    """Rows in whose text a short id is a word."""
     value = pl.col(name).str.strip_chars()
     short = plain.filter(value.str.len_chars().is_between(_WORD_LEAST, _LEAST[name] - 1)).select("row", "text", value)
     suspects = short.filter(pl.col("text").str.contains(pl.col(name), literal=True))
@@ -186,7 +187,7 @@ def _same_kind(one: str, other: str) -> bool:
 
 
 def _word(text: str, word: str) -> bool:
-    """Whether the word stands in the text between two signs that are neither letters nor digits."""
+    """Whether the word is in the text between two signs that are neither letters nor digits."""
     return any(
         not text[match.start() - 1 : match.start()].isalnum() and not text[match.end() : match.end() + 1].isalnum()
         for match in re.finditer(re.escape(word), text)

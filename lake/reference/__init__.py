@@ -1,8 +1,8 @@
-"""Reference tables that come with Wardlake: what a shown value is held against.
+"""Reference tables that come with Wardlake: what a shown value is checked against.
 
 ``icd10cm.parquet``: code, title (ICD-10-CM of April 2026, 98,147 codes; CDC, public domain).
 ``places.parquet``: city, state (39,360 names that the US Postal Service takes for its ZIP codes).
-``make reference`` makes both anew.
+``make reference`` makes both again.
 """
 
 from functools import cache

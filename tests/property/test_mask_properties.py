@@ -23,7 +23,7 @@ from lake.contract import PHI
 from lake.identifiers.finding import REDACTED, scrubbed
 from lake.identifiers.spellings import IDENTIFIERS, SHY, TITLES, spellings_of
 from lake.policy import MASKED_FORMS, silver_column
-from lake.quality.search import PEOPLE, anybodys, surviving
+from lake.quality.search import anybodys, surviving
 from lake.sealing import LakeKey
 from lake.tables import UTC
 from tests.corpus.bad_input import NOW
@@ -104,7 +104,7 @@ NAIVE: Final[dict[str, Any]] = {
 def plain(text: str) -> str:
     """In lower case, without accents; what is neither letter nor digit becomes a space."""
     apart = unicodedata.normalize("NFKD", text.casefold())
-    # An accent or an invisible sign is a part of the word that it stands in.
+    # An accent or an invisible sign belongs to the word around it.
     kept = (c for c in apart if unicodedata.category(c) not in ("Mn", "Mc", "Me", "Cf", "Lm"))
     return "".join(c if c.isalnum() else " " for c in kept)
 
@@ -160,8 +160,8 @@ def test_no_own_identifier_survives_in_any_text_of_its_row(drawn: list[Record]) 
 def test_what_searches_stored_text_finds_nothing_in_what_was_masked(drawn: list[Record]) -> None:
     kept, done = masked(drawn)
     text = pl.concat_str(SEARCHED, separator="\n", ignore_nulls=True).str.replace_all(REDACTED, "\n", literal=True)
-    people = [{name: record[name] for name in PEOPLE} for record in kept]
-    records_beside = pl.DataFrame(people, schema=dict.fromkeys(PEOPLE, pl.String))
+    people = [{name: record[name] for name in IDENTIFIERS} for record in kept]
+    records_beside = pl.DataFrame(people, schema=dict.fromkeys(IDENTIFIERS, pl.String))
     both = done.rows.select(text=text).with_row_index("row").hstack(records_beside)
     assert {name: found for name, (_, found) in surviving(both).items() if found} == {}
     free = done.rows.select(pl.any_horizontal(anybodys(pl.col(name)) for name in FREE)).to_series()

@@ -18,7 +18,7 @@ INSTALLED = all(find_spec(name) is not None for name in ("presidio_analyzer", "s
 
 @pytest.mark.skipif(INSTALLED, reason="the finder of names is installed")
 def test_where_it_is_not_installed_it_says_how_to_get_it() -> None:
-    with pytest.raises(UsageError, match=r"no presidio_analyzer.*pip install 'wardlake\[ner\]'"):
+    with pytest.raises(UsageError, match=r"no presidio_analyzer.*make ner"):
         masking_policy(Settings(ner="presidio"))
 
 
@@ -28,7 +28,7 @@ def test_it_is_off_by_default() -> None:
     assert policy.fingerprint == policies.load("display").fingerprint
 
 
-@pytest.mark.skipif(not INSTALLED, reason="the finder of names is an extra: pip install 'wardlake[ner]'")
+@pytest.mark.skipif(not INSTALLED, reason="the finder of names is an extra: make ner")
 def test_names_of_others_are_taken_out_of_notes_and_nothing_else() -> None:
     policy = masking_policy(Settings(ner="presidio"))
     assert policy.fingerprint != policies.load("display").fingerprint
