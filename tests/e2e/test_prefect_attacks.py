@@ -81,7 +81,10 @@ def test_nobody_but_who_signs_in_runs_anything(tmp_path: Path) -> None:
         assert not found.deployments()["gold"]["pull_steps"]
         assert not marker.exists()
         # The same requests of who signs in do it: what was refused above would have run.
-        assert attack(found.client, gold, marker) == [httpx.codes.NO_CONTENT, httpx.codes.CREATED]
+        assert until(lambda: answered(found, gold, marker), "an answer") == [
+            httpx.codes.NO_CONTENT,
+            httpx.codes.CREATED,
+        ]
         until(marker.exists, "the shell command of who signed in")
 
 
@@ -107,6 +110,12 @@ def attack(client: httpx.Client, deployment: str, marker: Path) -> list[int]:
     changed = client.patch(f"/deployments/{deployment}", json=shell(marker))
     started = client.post(f"/deployments/{deployment}/create_flow_run", json={})
     return [changed.status_code, started.status_code]
+
+
+def answered(found: Prefect, gold: str, marker: Path) -> list[int]:
+    """The answers to who signed in; none while the server's database is busy (503: its own client asks again, too)."""
+    answers = attack(found.client, gold, marker)
+    return [] if httpx.codes.SERVICE_UNAVAILABLE in answers else answers
 
 
 def runs_of(found: Prefect, deployment: str) -> set[str]:
