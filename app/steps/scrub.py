@@ -96,7 +96,7 @@ def _as_folded(people: pl.DataFrame) -> pl.DataFrame:
         ~pl.col("parts").list.len().is_between(1, _PARTS)
         | pl.lit(people["born"].is_null() & people["date_of_birth"].is_not_null())
         | pl.lit(people["address"].str.count_matches(r"[,\n]") > _PARTS)
-        | pl.lit(people["address"].str.contains(r"(?i)\bbox\b"))
+        | pl.lit(people["address"].str.contains(r"(?i)\bbox\b|\bp\.? ?o\.? ?b"))
         | pl.any_horizontal(pl.col(name).str.contains("[^0-9]") for name in ("ssn", "phone"))
     )
     at_least = {"email": 3, "street": 3, "line": 3, "ssn": 3, "phone": 7, "patient_id": 3, "visit_id": 3}

@@ -201,7 +201,7 @@ PATTERNS: Final = {
         rf"{_NUMBER}{_WHERE}(?:[\p{{Lu}}\d][\p{{L}}\p{{M}}\p{{N}}'.-]*\s+){{1,5}}(?:(?i:{_any(_KINDS)})|Ct)\b\.?(?:\s(?:N|S|E|W|NE|NW|SE|SW)\b)?{_UNIT}"
         rf"|(?i:{_NUMBER}(?:[\p{{L}}'.-]+\s+){{1,2}}{_any(_SURE_KINDS)}\b\.?){_UNIT}"
         rf"|{_NUMBER}(?:Broadway|Route\s\d+|Camino\s\p{{Lu}}\p{{L}}+|(?:Avenue|Ave\.?)\s(?:of\sthe\s\p{{Lu}}\p{{L}}+|[A-Z]\b)){_UNIT}"
-        r"|(?i:\bp\.?\s*o\.?\s*box\s*#?\s*\d+\b|\bpost\s+office\s+box\s+\d+\b|\bhc\s+\d+,?\s*box\s+\d+\b"
+        r"|(?i:\bp\.?\s*o\.?\s*box\s*#?\s*\d+\b|\bp\.?o\.?b(?:\.\s*|\s+)#?\d+\b|\bpost\s+office\s+box\s+\d+\b|\bhc\s+\d+,?\s*box\s+\d+\b"
         r"|\brural\s+route\s+\d+(?:,?\s*box\s+\d+)?\b|\brr\s+\d+,?\s*box\s+\d+\b"
         r"|\b\d{1,6}\s+(?:county road|state route|state road|us|highway|hwy)\s+\d+\b)"
     ),

@@ -146,6 +146,7 @@ def test_texts_of_one_record_are_scrubbed_as_each_alone() -> None:
         ("12 1/2 Elmwood Ave, Troy, NY 12180", "12 1/2 Elmwood", f"12 {R}"),
         ("100 Main St N, Troy, NY 12180", "100 Main", R),
         ("PO Box 1447, Troy, NY 12180", "p.o. box 1447", f"p.o. {R}"),
+        ("P.O.B. 1182, Troy, NY 12180", "box 1182, pob 1182, P.O. Box 1182", f"{R}, {R}, P.O. {R}"),
         ("Königsallee 7, Düsseldorf", "Koenigsallee; Königsallee 7", f"Koenigsallee; {R}"),
         ("Springfield, IL 62704", "Springfield", "Springfield"),
     ],
