@@ -14,7 +14,7 @@ READY := .venv/ready
 SPARK := .spark/ready
 
 # Before pytest, so that no test installs anything: the machine's browser, else a download, which is tried once.
-FETCH_BROWSER := $(BIN)/python -m tests.browser
+FETCH_BROWSER := $(BIN)/python -m tests.support.browser
 
 CACHES := .pytest_cache .mypy_cache .ruff_cache .hypothesis
 COMPILE := pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
@@ -58,7 +58,7 @@ check: $(READY) ## format, lint, types, architecture, docs; reports all failures
 	step packages $(UV) pip check --python $(BIN)/python; \
 	step image $(BIN)/hadolint --no-color Dockerfile; \
 	if docker compose version >/dev/null 2>&1; then step compose docker compose -f compose.yaml config --quiet; fi; \
-	step house $(BIN)/pytest -q tests/unit/test_architecture.py tests/unit/test_docs.py tests/unit/test_house.py; \
+	step house $(BIN)/pytest -q tests/unit/house/test_architecture.py tests/unit/house/test_docs.py tests/unit/house/test_house.py; \
 	if [ -n "$$failed" ]; then echo "make check: FAILED:$$failed" >&2; exit 1; fi; \
 	echo "make check: all passed"
 

@@ -24,8 +24,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from app import running_demo
-from lake.contract import TOPIC
+from app.services import demo_address
+from lake.contracts.event import TOPIC
 from lake.errors import UsageError
 from lake.kafka import Kafka
 
@@ -289,7 +289,7 @@ def load(*, find_demo: bool = False, **flags: object) -> Settings:
     except ValidationError as error:
         failure = error.errors(include_url=False, include_context=False)[0]
     else:
-        broker = running_demo.broker_of(settings.data) if find_demo and settings.kafka is None else None
+        broker = demo_address.broker_of(settings.data) if find_demo and settings.kafka is None else None
         return settings if broker is None else settings.model_copy(update={"kafka": broker})
     # Raised outside the handler: the chained pydantic error would carry the rejected values along.
     raise _usage_error(failure, given)

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Final
 
 import app  # noqa: F401 - before Polars: see app.allocators
-from benchmarks import (
+from benchmarks.harness import machine, record
+from benchmarks.harness.result import Result
+from benchmarks.suites import (
     compaction,
     dashboard,
     footprint,
@@ -19,14 +21,11 @@ from benchmarks import (
     ingest,
     large,
     latency,
-    machine,
     memory,
-    record,
     scale,
     scrub,
     versus_spark,
 )
-from benchmarks.result import Result
 from lake.errors import WardlakeError
 
 BENCHMARKS: Final[dict[str, Callable[[argparse.Namespace], Result]]] = {

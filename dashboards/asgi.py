@@ -7,7 +7,7 @@ import streamlit as st
 from starlette.middleware import Middleware
 
 from dashboards.same_origin import SameOrigin
-from dashboards.settings import settings
+from dashboards.shared.settings import settings
 
 _CHECKED: Final = Middleware(
     SameOrigin, address=st.get_option("server.address"), origins=settings().dashboard_origins.split()

@@ -7,9 +7,9 @@ from typing import Final
 
 import streamlit as st
 
-from dashboards import data, filters, signin
-from dashboards.data import Build, Missing
-from dashboards.settings import Settings, settings
+from dashboards.shared import data, filters, signin
+from dashboards.shared.data import Build, Missing
+from dashboards.shared.settings import Settings, settings
 from lake.errors import WardlakeError
 
 FOLDER: Final = Path(__file__).parent / "screens"
@@ -38,7 +38,7 @@ PAGES: Final = (
 def main() -> None:
     """Draw the page that was asked for, or what is to be done before there is one."""
     pages = {
-        st.Page(FOLDER / f"{page.name}.py", title=page.title, url_path=page.name, default=page is PAGES[0]): page
+        st.Page(FOLDER / page.name / "page.py", title=page.title, url_path=page.name, default=page is PAGES[0]): page
         for page in PAGES
     }
     chosen = st.navigation(list(pages))

@@ -5,9 +5,9 @@ from typing import Final
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from app.child import HOST
-from app.dashboard import PORT
-from app.kpis import kpis
+from app.jobs.kpi_summary import kpis
+from app.services.child_process import HOST
+from app.services.dashboard import PORT
 from app.settings import Settings
 from flows.environment import DASHBOARD
 from flows.sequences import Outcome, without_values_in_errors

@@ -15,9 +15,9 @@ from app.failures import where
 from app.settings import Settings
 from flows import steps
 from flows.steps import Given, Progress, Step
+from lake.contracts.tables import INGEST
 from lake.errors import StepError, WardlakeError
-from lake.store import open_lake
-from lake.tables import INGEST
+from lake.storage.store import open_lake
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from app.child import HOST, spawn, stop
-from flows import environment, guard, signin
+from app.services.child_process import HOST, spawn, stop
+from flows import environment, server_guard, signin
 from flows.environment import NOT_TRACKED
-from flows.guard import PORT
+from flows.server_guard import PORT
 from lake.errors import UsageError
 
 READY_SECONDS: Final = 120.0
@@ -103,7 +103,7 @@ class PrefectServer:
     """A Prefect server with its UI on the loopback, alive between ``start`` and ``stop``, behind a sign-in (``guard``).
 
     All that it writes is under ``home``: a SQLite database, a log, and the two secrets, other ones at each start. It
-    reports nothing to anyone. It dies with this process, as ``app.child.spawn`` says.
+    reports nothing to anyone. It dies with this process, as ``app.services.child_process.spawn`` says.
     """
 
     def __init__(self, home: Path) -> None:
@@ -144,9 +144,9 @@ class PrefectServer:
         """Start the server, on port 4200 or where that is taken on any free one; ``wait`` for it before its use."""
         signin.make(self.home, replace=True)
         # Kept open here as well: where the server dies, its port is nobody else's while its clients go on.
-        self._listening = guard.listen(HOST, PORT, or_any=True)
+        self._listening = server_guard.listen(HOST, PORT, or_any=True)
         self._port = self._listening.getsockname()[1]
-        command = [sys.executable, "-P", "-m", "flows.guard", "--port", str(self._port)]
+        command = [sys.executable, "-P", "-m", "flows.server_guard", "--port", str(self._port)]
         handed = [] if sys.platform == "win32" else [self._listening.fileno()]
         command += [f"--socket={number}" for number in handed]
         if not handed:

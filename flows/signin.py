@@ -8,8 +8,8 @@ import secrets
 from pathlib import Path
 from typing import Final
 
-from lake import durable
 from lake.errors import UsageError
+from lake.storage import atomic_write
 
 OWNER: Final = "owner"
 """May do everything. That includes shell commands in the process that serves the flows."""
@@ -32,7 +32,7 @@ def make(home: Path, *, replace: bool) -> None:
         path = file(home, who)
         path.parent.mkdir(mode=0o700, exist_ok=True)
         if replace or not path.exists():
-            durable.write(path, f"{who}:{secrets.token_urlsafe(_BYTES)}\n")
+            atomic_write.write(path, f"{who}:{secrets.token_urlsafe(_BYTES)}\n")
 
 
 def read(path: Path) -> str:

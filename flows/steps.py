@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Generic, TypeVar
 
-from app import export, gold, maintain, quality
-from app.maintain import Maintained
+from app.jobs import build_gold, check_quality, export, maintain
+from app.jobs.maintain import Maintained
 from app.settings import Settings
-from flows.sync import Synced, sync
+from flows.stream_sync import Synced, sync
+from lake.disclosure.export import Exported
 from lake.errors import BrokerError, NotCaughtUpError, TopicRecreatedError, WardlakeError
-from lake.export import Exported
 from lake.gold.build import Built
 from lake.quality.run import Report, Result, Stages
 
@@ -77,11 +77,11 @@ def syncing(*, demo: bool = False) -> Step[Synced]:
 
 def building(*, full: bool = False) -> Step[Built]:
     """A build of Gold; with ``full`` from scratch. Waits for one that runs already."""
-    return Step("build Gold", lambda settings, say: gold.build(settings, full=full, progress=say), _built)
+    return Step("build Gold", lambda settings, say: build_gold.build(settings, full=full, progress=say), _built)
 
 
 def _checking(name: str, stage: Stages) -> Step[Report]:
-    return Step(name, partial(quality.check, stage=stage), _checked)
+    return Step(name, partial(check_quality.check, stage=stage), _checked)
 
 
 VALIDATE: Final = _checking("validate tables", "inputs")

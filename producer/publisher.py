@@ -18,7 +18,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from lake.errors import BrokerError, UsageError
 from lake.kafka import Kafka, reach
-from producer.blocks import Block
+from producer.batches import Block
 
 _SLICE: Final = 1_000
 _TICK: Final = 0.02

@@ -13,9 +13,9 @@ import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 from hypothesis import settings as hypothesis_settings
 
-from app.broker import EmbeddedBroker
+from app.services.broker import EmbeddedBroker
 from flows.priority import NICENESS, give_way
-from tests import browser, topics
+from tests.support import browser, topics
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PARTITIONS: Final = 4

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from app import broker as embedded
+from app.services import broker as embedded
 
 
 def broker(

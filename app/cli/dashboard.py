@@ -8,12 +8,12 @@ from typing import Annotated, Final
 import typer
 
 from app import settings as configuration
-from app.child import HOST
 from app.cli.options import DataOption, KafkaOption, LakeOption
 from app.cli.output import err
-from app.dashboard import LOOPBACK, ORIGINS, PORT, Dashboard, checked_origin
+from app.services.child_process import HOST
+from app.services.dashboard import LOOPBACK, ORIGINS, PORT, Dashboard, checked_origin
+from app.services.stop_signal import asked_to_stop
 from app.settings import Settings
-from app.stopping import asked_to_stop
 from lake.errors import UsageError
 
 _LOOK_SECONDS: Final = 0.2

@@ -10,24 +10,26 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from app import gold, running_demo
 from app import settings as configuration
-from app.broker import EmbeddedBroker
-from app.child import spawn, stop, usual_or_free
 from app.cli import dashboard
 from app.cli.live import SpeedOption, described, send_history
 from app.cli.options import DataOption, KafkaOption, LakeOption, SeedOption
 from app.cli.output import err, out, table_of
 from app.cli.produce import publish, start_day
 from app.cli.stream import stream_into_lake
-from app.dashboard import PORT
-from app.kpis import kpis
+from app.jobs import build_gold
+from app.jobs.kpi_summary import kpis
+from app.services import demo_address
+from app.services.broker import EmbeddedBroker
+from app.services.child_process import spawn, stop, usual_or_free
+from app.services.dashboard import PORT
+from app.services.stop_signal import asked_to_stop
 from app.settings import Settings
-from app.stopping import asked_to_stop
-from lake import query, store
 from lake.errors import UsageError
-from producer.live import LiveFeed, LiveState
-from producer.simulator import Simulator, SimulatorSettings
+from lake.query import lake_sql
+from lake.storage import store
+from producer.simulator.live_feed import LiveFeed, LiveState
+from producer.simulator.simulator import Simulator, SimulatorSettings
 
 if TYPE_CHECKING:
     from flows.server import PrefectServer
@@ -71,7 +73,7 @@ def demo(
             broker = stack.enter_context(EmbeddedBroker())
             err.print(f"embedded Kafka broker at {broker.bootstrap}")
             settings = settings.model_copy(update={"kafka": broker.bootstrap})
-            stack.enter_context(running_demo.announced(settings.data, broker.bootstrap))
+            stack.enter_context(demo_address.announced(settings.data, broker.bootstrap))
         if live:
             _live(settings, plan, stack)
         else:
@@ -95,7 +97,7 @@ def _beds_file(settings: Settings) -> Path:
 
 def _process(settings: Settings) -> None:
     stream_into_lake(settings, until_caught_up=True, demo=True)
-    gold.build(settings)
+    build_gold.build(settings)
     print_summary(settings.lake)
 
 
@@ -135,30 +137,30 @@ def _go_on(settings: Settings, server: "PrefectServer", plan: LiveState, state: 
         finally:
             stop(feed, _STOP_SECONDS)
             stop(flows, _STOP_SECONDS)
-    gold.build(settings)
+    build_gold.build(settings)
     print_summary(settings.lake)
 
 
 def print_summary(lake: Path) -> None:
     """The figures of a lake: KPIs, where every message is, masking per field, rules broken."""
-    summary = query.named(lake, "summary").row(0, named=True)
+    summary = lake_sql.named(lake, "summary").row(0, named=True)
     figures = [(name.replace("_", " "), value) for name, value in summary.items()]
     figures += [(name, figure) for name, figure in kpis(lake) if name in _FROM_GOLD]
     out.print(table_of(["KPI", "figure"], figures))
-    accounting = query.named(lake, "accounting").row(0, named=True)
+    accounting = lake_sql.named(lake, "accounting").row(0, named=True)
     out.print(
         "{messages:,} messages = {silver:,} silver + {quarantined:,} quarantined + {duplicates:,} duplicates".format(
             **accounting
         )
     )
-    fields = query.named(lake, "fields")
+    fields = lake_sql.named(lake, "fields")
     out.print(table_of(["PHI field", "present", "masked", "redacted", "missing"], fields.iter_rows()))
-    out.print(table_of(["rule broken", "messages"], query.named(lake, "rules").iter_rows()))
+    out.print(table_of(["rule broken", "messages"], lake_sql.named(lake, "rules").iter_rows()))
 
 
 def _make_room(settings: Settings) -> None:
     """Clear away the last demo's lake; refuse to touch any other, and one that a demo is at work on."""
-    if broker := running_demo.broker_of(settings.data):
+    if broker := demo_address.broker_of(settings.data):
         raise UsageError(
             f"a demo is running in {settings.data}",
             got=f"its broker at {broker}",

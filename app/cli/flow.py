@@ -132,14 +132,14 @@ def serve(
     api = server.require(allow_open=allow_open_server)
     environment.hand_on(settings)
     environment.prepare()
-    from flows import serving
+    from flows import serve as serving
 
     _line(f"serving {', '.join(serving.PLANS)} with {api}; Ctrl-C stops it")
     serving.serve(settings)
 
 
 def _run(name: str, as_json: bool, options: Mapping[str, bool], **flags: object) -> None:
-    from flows.running import run_now
+    from flows.run import run_now
 
     settings = configuration.load(find_demo=True, **flags)
     with _detail_shown() as detail:

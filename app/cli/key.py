@@ -5,16 +5,16 @@ from typing import Annotated
 
 import typer
 
-from app import rotate as rotating
 from app import settings as configuration
 from app.cli.options import DataOption, KeyFileOption, LakeOption
 from app.cli.output import err
-from app.opening import open_with_key
-from app.rotate import Rotated
+from app.jobs import rotate_key as rotating
+from app.jobs.lake_session import open_with_key
+from app.jobs.rotate_key import Rotated
 from app.settings import Settings
 from lake.errors import UsageError
-from lake.sealing import LakeKey
-from lake.store import Lake
+from lake.security.encryption import LakeKey
+from lake.storage.store import Lake
 
 key = typer.Typer(help="The lake's key.", no_args_is_help=True)
 

@@ -6,16 +6,16 @@ from typing import Annotated
 
 import typer
 
-from app import heartbeat
 from app import settings as configuration
 from app.cli.options import KafkaOption, SeedOption, TopicOption
 from app.cli.output import err, progress_bar
+from app.services import heartbeat
+from app.services.stop_signal import Stop, asked_to_stop
 from app.settings import Settings
-from app.stopping import Stop, asked_to_stop
 from lake.errors import BrokerError
-from producer.live import FASTEST, LiveFeed, LiveState
 from producer.publisher import Publisher, PublishResult
-from producer.simulator import EVENTS_PER_DAY
+from producer.simulator.live_feed import FASTEST, LiveFeed, LiveState
+from producer.simulator.simulator import EVENTS_PER_DAY
 
 SpeedOption = Annotated[
     float | None, typer.Option("--speed", help=f"Times as fast as real time, 1 to {FASTEST:.0f}.  [default: 1]")

@@ -7,9 +7,9 @@ from typing import Annotated, Final
 import typer
 
 from app import settings as configuration
-from app.child import HOST
 from app.cli.options import DataOption
 from app.cli.output import err
+from app.services.child_process import HOST
 
 _PORT: Final = 4200
 _EVERYWHERE: Final = ("0.0.0.0", "::")  # noqa: S104  (named, not listened on)
@@ -31,11 +31,11 @@ def prefect(
     It keeps its database, and the line to sign in with, in PREFECT_HOME, by default the folder prefect of the data.
     """
     settings = configuration.load(data=data)
-    from flows import guard, signin
+    from flows import server_guard, signin
 
     home = Path(os.environ.get("PREFECT_HOME") or settings.data / "prefect").expanduser().absolute()
     names = [*(name or ()), *([] if host in _EVERYWHERE else [host])]
-    with guard.listen(host, port) as listening:
+    with server_guard.listen(host, port) as listening:
         signin.make(home, replace=False)
         address = f"http://{HOST if host in _EVERYWHERE else host}:{listening.getsockname()[1]}"
         for line in (
@@ -43,4 +43,4 @@ def prefect(
             f"it asks for a sign-in: the line in {signin.file(home, signin.OWNER)}",
         ):
             err.print(line, markup=False, soft_wrap=True)
-        guard.serve(listening, home, names)
+        server_guard.serve(listening, home, names)

@@ -6,18 +6,18 @@ from typing import Annotated, Final
 
 import typer
 
-from app import heartbeat
 from app import settings as configuration
 from app.cli.live import live
 from app.cli.options import KafkaOption, SeedOption, TopicOption
 from app.cli.output import err, progress_bar
+from app.services import heartbeat
+from app.services.stop_signal import Stop, asked_to_stop
 from app.settings import Settings
-from app.stopping import Stop, asked_to_stop
 from lake.errors import UsageError
-from producer.blocks import Source
+from producer.batches import Source
 from producer.publisher import Publisher, PublishResult
-from producer.simulator import Simulator, SimulatorSettings
-from producer.sources import REASONS, FileSource
+from producer.simulator.simulator import Simulator, SimulatorSettings
+from producer.sources.files import REASONS, FileSource
 
 app = typer.Typer(help="Send events to Kafka.", no_args_is_help=True)
 app.command("live")(live)

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from app.cli.options import DataOption, LakeOption
-from lake.adhoc import process
 from lake.errors import QueryInterruptedError
+from lake.query.adhoc import process
 
 
 class Format(StrEnum):
@@ -35,8 +35,8 @@ def sql(
         # Imported here: that takes as long as the worker takes to start.
         from app import settings as configuration
         from app.cli.output import print_rows
-        from lake import store
-        from lake.adhoc.run import run
+        from lake.query.adhoc.run import run
+        from lake.storage import store
 
         settings = configuration.load(data=data, lake=lake)
         store.open_lake(settings.lake)

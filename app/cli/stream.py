@@ -22,10 +22,10 @@ from app.cli.options import (
     TopicOption,
 )
 from app.cli.output import err
-from app.masking import masking_policy
-from app.opening import open_or_create
+from app.jobs.active_policy import masking_policy
+from app.jobs.lake_session import open_or_create
 from app.settings import Settings
-from app.stream.goal import PATIENCE_SECONDS
+from app.stream.caught_up import PATIENCE_SECONDS
 from app.stream.landing import Landed
 from app.stream.run import run_stream
 from lake.errors import TopicRecreatedError, UsageError

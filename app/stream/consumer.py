@@ -5,7 +5,7 @@ row; checkpoints, rebalancing and backpressure stay Quix's. It starts each parti
 the group's offsets are (they serve lag monitors), and what it holds and has not handed on is dropped when
 partitions are revoked or lost and when the stream starts again from the lake.
 
-The overridden methods are held to Quix's own by ``tests/unit/test_quix_contract.py``.
+The overridden methods are held to Quix's own by ``tests/unit/app/stream/test_quix_contract.py``.
 """
 
 import logging
@@ -24,11 +24,11 @@ from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 from quixstreams.internal_consumer import InternalConsumer
 from quixstreams.models import MessageContext, Row, Topic
 
-from app.stream.batch import MicroBatch
+from app.stream.batches import MicroBatch
 from app.stream.landing import PositionMoved
-from app.stream.positions import Positions
+from app.stream.start_positions import Positions
 from lake.errors import BrokerError, TopicRecreatedError, WardlakeError
-from lake.sealing import LakeKey, places
+from lake.security.encryption import LakeKey, places
 
 logger = logging.getLogger(__name__)
 

@@ -26,17 +26,17 @@ from typing import Final
 import polars as pl
 from deltalake.exceptions import CommitFailedError
 
-from app.steps.deduplicate import CONFLICT, Deduplicated, deduplicate, key_columns
-from app.steps.mask import count_fields
-from app.stream.batch import MicroBatch, without_values_in_errors
-from app.stream.steps import decide
-from lake import takeover
-from lake.dedup_index import DedupIndex
+from app.stream.batches import MicroBatch, without_values_in_errors
+from app.stream.decide import decide
+from app.stream.transforms.deduplicate import CONFLICT, Deduplicated, deduplicate, key_columns
+from app.stream.transforms.mask import count_fields
+from lake.contracts.tables import BRONZE, INGEST, QUARANTINE, SILVER, UTC, Table
 from lake.errors import WardlakeError, kind_of
-from lake.policy import Policy
-from lake.sealing import places
-from lake.store import COMPACT_EVERY, LANDING_APP, DeltaStore, Lake, app_id
-from lake.tables import BRONZE, INGEST, QUARANTINE, SILVER, UTC, Table
+from lake.security.encryption import places
+from lake.security.masking_policy import Policy
+from lake.storage import table_swap
+from lake.storage.dedup_index import DedupIndex
+from lake.storage.store import COMPACT_EVERY, LANDING_APP, DeltaStore, Lake, app_id
 
 logger = logging.getLogger(__name__)
 
@@ -139,7 +139,7 @@ class Landing:
         Raises ``LakeError`` where the lake's key was rotated since it was opened.
         """
         self._lake.require_current_key()
-        takeover.finish(self._lake)
+        table_swap.finish(self._lake)
         self._lake.refresh()
         self._index.sync()
         if BRONZE.name in self._lake.stores and self._lake.landings_begun() > self._lake.landings_done():

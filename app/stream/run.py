@@ -13,17 +13,17 @@ from quixstreams import Application
 from quixstreams.kafka.configuration import ConnectionConfig
 from quixstreams.models import TopicConfig
 
-from app import heartbeat
+from app.services import heartbeat
 from app.settings import Settings
+from app.stream.caught_up import PATIENCE_SECONDS, Goal
 from app.stream.consumer import BatchLimits, MicroBatchConsumer
-from app.stream.goal import PATIENCE_SECONDS, Goal
+from app.stream.decide import decide
 from app.stream.landing import Landed, Landing, PositionMoved
-from app.stream.positions import Positions
 from app.stream.sink import LandingSink
-from app.stream.steps import decide
+from app.stream.start_positions import Positions
 from lake.kafka import reach
-from lake.policy import Policy
-from lake.store import Lake
+from lake.security.masking_policy import Policy
+from lake.storage.store import Lake
 
 _CONSUMER_CONFIG = {
     # A group join takes up to half of it with the embedded broker.

@@ -7,7 +7,7 @@ from typing import Any
 
 from quixstreams.sinks import BaseSink, SinkBackpressureError
 
-from app.stream.batch import MicroBatch
+from app.stream.batches import MicroBatch
 from app.stream.landing import Landed, Landing, PositionMoved
 
 

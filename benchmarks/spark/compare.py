@@ -14,14 +14,15 @@ from typing import Final
 import polars as pl
 
 from app import settings as configuration
-from app.broker import EmbeddedBroker
+from app.services.broker import EmbeddedBroker
 from app.stream.run import run_stream
-from benchmarks.measure import publish
-from benchmarks.result import Result
+from benchmarks.harness.measure import publish
+from benchmarks.harness.result import Result
 from benchmarks.spark import contender
-from lake import policy, store
-from lake.sealing import LakeKey, places
-from lake.tables import BRONZE, QUARANTINE, SILVER, Table
+from lake.contracts.tables import BRONZE, QUARANTINE, SILVER, Table
+from lake.security import masking_policy
+from lake.security.encryption import LakeKey, places
+from lake.storage import store
 
 _EVENTS: Final = 50_000
 _PLACE: Final = ("kafka_partition", "kafka_offset")
@@ -44,7 +45,7 @@ def run(events: int) -> Result:
         ours, theirs = Path(scratch) / "ours", Path(scratch) / "theirs"
         settings = configuration.load(kafka=broker.bootstrap, data=str(ours))
         lake = store.create(settings.lake, LakeKey(contender.KEY))
-        run_stream(settings, lake, policy.load("display"), until_caught_up=True)
+        run_stream(settings, lake, masking_policy.load("display"), until_caught_up=True)
         theirs.mkdir()
         contender.ingest(broker.bootstrap, events, theirs)
         return _compared(settings.lake, theirs / "lake")

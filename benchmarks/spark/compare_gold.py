@@ -12,12 +12,12 @@ from typing import Final
 import polars as pl
 import polars.selectors as cs
 
-from benchmarks.measure import in_a_process
-from benchmarks.result import Result
+from benchmarks.harness.measure import in_a_process
+from benchmarks.harness.result import Result
 from benchmarks.spark import contender
+from lake.contracts.tables import Table
 from lake.gold.fold import FOLDED
 from lake.gold.tables import KPIS
-from lake.tables import Table
 
 _EVENTS: Final = 50_000
 _DIGITS: Final = 12
@@ -29,7 +29,7 @@ def run(events: int) -> Result:
         work = Path(scratch) / "spark"
         work.mkdir()
         for stage in ("make", "full"):
-            in_a_process("benchmarks.gold", stage, scratch, events, 1)
+            in_a_process("benchmarks.suites.gold", stage, scratch, events, 1)
         ours = Path(scratch) / "1"
         contender.gold(ours, work)
         rows = [_compared(ours, work / "lake", table) for table in (*FOLDED, *KPIS)]

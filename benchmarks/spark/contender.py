@@ -5,9 +5,9 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from benchmarks.measure import TOPIC, Figures, run_command
-from lake import policy
+from benchmarks.harness.measure import TOPIC, Figures, run_command
 from lake.errors import UsageError
+from lake.security import masking_policy
 
 KEY: Final = bytes(32)
 _PYTHON: Final = Path(__file__).resolve().parents[2] / ".spark" / "venv" / "bin" / "python"
@@ -15,7 +15,7 @@ _PYTHON: Final = Path(__file__).resolve().parents[2] / ".spark" / "venv" / "bin"
 
 def ingest(bootstrap: str, events: int, work: Path) -> Figures:
     """Stream what is on the topic into ``work/lake``; what it cost. Raises ``UsageError`` where Spark is not there."""
-    rules = policy.load("display")
+    rules = masking_policy.load("display")
     return _run(
         "ingest",
         *("--bootstrap", bootstrap, "--topic", TOPIC, "--events", events, "--key-hex", KEY.hex()),

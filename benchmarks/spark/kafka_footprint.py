@@ -16,8 +16,8 @@ from typing import Final
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from app.child import HOST, free_port
-from benchmarks.measure import Figures, tree_mb
+from app.services.child_process import HOST, free_port
+from benchmarks.harness.measure import Figures, tree_mb
 
 _HERE: Final = Path(__file__).resolve().parent
 _JARS: Final = _HERE.parents[1] / ".spark" / "kafka"

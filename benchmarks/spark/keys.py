@@ -1,4 +1,4 @@
-"""The lake's key in Spark: the same seals and pseudonyms as ``lake.sealing``, by Spark's own functions."""
+"""The lake's key in Spark: the same seals and pseudonyms as ``lake.security.encryption``, by Spark's own functions."""
 
 import hashlib
 import hmac

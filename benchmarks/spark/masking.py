@@ -1,7 +1,7 @@
 """A valid event → a masked Silver row under the policy ``display``, by Spark's native functions.
 
-The rules are those of ``app.steps.mask`` in Java's dialect of regular expressions, but for scrubbing: identifiers are
-taken out as they are written, and fewer patterns, so that Spark has less to do than the stream.
+The rules are those of ``app.stream.transforms.mask`` in Java's dialect of regular expressions, but for scrubbing:
+identifiers are taken out as they are written, and fewer patterns, so that Spark has less to do than the stream.
 """
 
 from functools import reduce
@@ -11,7 +11,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812
 
 from benchmarks.spark.keys import Key
-from lake.contract import FIELDS
+from lake.contracts.event import FIELDS
 
 _HIDDEN: Final = "*****"
 _REDACTED: Final = "[redacted]"

@@ -1,7 +1,7 @@
 """Kafka rows → the contract's fields as text, and the names of the rules that a message broke; native functions only.
 
 A message that is lean (one flat object of known fields, each once and a plain string) is known by its length, as in
-``app.steps.decode``; only the others are taken apart as a variant, which tells a number from a text.
+``app.stream.decoders.event``; only the others are taken apart as a variant, which tells a number from a text.
 """
 
 from functools import reduce
@@ -11,7 +11,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - as everyone writes it
 from pyspark.sql import types as T  # noqa: N812
 
-from lake.contract import FIELDS, ICD10_PATTERN, MAX_FIELD_BYTES, REQUIRED, VALUE_SETS
+from lake.contracts.event import FIELDS, ICD10_PATTERN, MAX_FIELD_BYTES, REQUIRED, VALUE_SETS
 
 _SCHEMA: Final = T.StructType([T.StructField(name, T.StringType()) for name in FIELDS])
 _RFC3339: Final = r"^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:[Zz]|[+-]\d{2}:\d{2})$"

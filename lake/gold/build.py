@@ -22,16 +22,16 @@ import polars as pl
 from deltalake.exceptions import DeltaError
 from filelock import FileLock
 
+from lake.contracts.tables import BUILDS
 from lake.errors import LakeError, UsageError, WardlakeError, kind_of
-from lake.gold import duck, file, replace, snapshot, steps
+from lake.gold import duckdb_file, duckdb_session, replace_months, snapshot, steps
 from lake.gold.fold import FOLDED
 from lake.gold.published import Published, last
 from lake.gold.snapshot import Snapshot
 from lake.gold.staffed_beds import StaffedBeds
 from lake.gold.steps import Measure, Run
 from lake.gold.tables import FORMAT, GOLD
-from lake.store import DeltaStore, Lake, live_files
-from lake.tables import BUILDS
+from lake.storage.store import DeltaStore, Lake, live_files
 
 LOCK: Final = ".gold.lock"
 _WRITTEN: Final = (*FOLDED, *GOLD)
@@ -111,13 +111,13 @@ def _build(lake: Lake, ask: Ask) -> Built:
         _hand_out(lake.root, start.build_id, stores)
         return Built(start.build_id, "unchanged", 0, 0, perf_counter() - started)
     old = {name: live_files(store.handle) for name, store in stores.items()}
-    with duck.connect("UTC", lake.root) as connection:
+    with duckdb_session.connect("UTC", lake.root) as connection:
         run = Run(lake, connection, seen, start, stores, old, ask.beds, ask.timezone, ask.stale_visit_days)
         seconds = _take_steps(run, ask)
     number = (before.build_id if before else 0) + 1
     _write_file(lake.root, number, stores)
     _publish(run, number, ask.now(), seconds)
-    file.swap_in(lake.root, number)
+    duckdb_file.swap_in(lake.root, number)
     kind = "refresh" if start else "full"
     return Built(number, kind, run.new_events, run.months, perf_counter() - started)
 
@@ -144,7 +144,7 @@ def _start(before: Published | None, seen: Snapshot, stores: Mapping[str, DeltaS
         return None
     try:
         for table in _WRITTEN:
-            replace.take_back(stores[table.name], before.versions[table.name])
+            replace_months.take_back(stores[table.name], before.versions[table.name])
     except (DeltaError, OSError):  # files of the published version are gone: a full build makes them again
         return None
     return before
@@ -198,11 +198,11 @@ def _publish(run: Run, number: int, now: datetime, seconds: Mapping[str, float])
 
 
 def _write_file(root: Path, number: int, stores: Mapping[str, DeltaStore]) -> None:
-    file.write(root, number, {table.name: live_files(stores[table.name].handle) for table in GOLD})
+    duckdb_file.write(root, number, {table.name: live_files(stores[table.name].handle) for table in GOLD})
 
 
 def _hand_out(root: Path, number: int, stores: Mapping[str, DeltaStore]) -> None:
     """Make sure that the published build's file is there and linked: a crash may have come between."""
-    if not file.path_of(root, number).exists():
+    if not duckdb_file.path_of(root, number).exists():
         _write_file(root, number, stores)
-    file.swap_in(root, number)
+    duckdb_file.swap_in(root, number)

@@ -12,10 +12,10 @@ from typing import Final
 import duckdb
 import polars as pl
 
-from lake.gold import duck
+from lake.contracts.tables import STAYS, UTC, VISITS, Table
+from lake.gold import duckdb_session
 from lake.gold.fold import name_of
 from lake.gold.tables import KPIS, sql
-from lake.tables import STAYS, UTC, VISITS, Table
 
 _PREPARED: Final = ("local_visits", "local_stays", "index_discharges")
 
@@ -38,9 +38,9 @@ def kpis(
     ``visits`` and ``stays`` as their contracts say, ``staffed_beds`` as ``STAFFED_BEDS``, the bounds of the data in
     UTC (the earliest admission, the latest event). An open visit leaves the census ``stale_days`` after its last event.
     """
-    with duck.connect(timezone) as connection:
-        duck.view(connection, name_of(VISITS), visits.select(VISITS.polars_schema.names()))
-        duck.view(connection, name_of(STAYS), stays.select(STAYS.polars_schema.names()))
+    with duckdb_session.connect(timezone) as connection:
+        duckdb_session.view(connection, name_of(VISITS), visits.select(VISITS.polars_schema.names()))
+        duckdb_session.view(connection, name_of(STAYS), stays.select(STAYS.polars_schema.names()))
         prepare(connection, staffed_beds, data_start, data_end, stale_days)
         all_months(connection)
         return {table.name: rows for table, rows in tables(connection)}
@@ -55,10 +55,10 @@ def prepare(
 ) -> None:
     """Put the reference table, the bounds of the data and the days until a visit is stale into the connection."""
     beds = pl.DataFrame(schema=STAFFED_BEDS) if staffed_beds is None else staffed_beds
-    duck.view(connection, "staffed_beds", beds)
+    duckdb_session.view(connection, "staffed_beds", beds)
     bounds = {"data_start": [data_start], "data_end": [data_end], "stale_days": [stale_days]}
     schema = pl.Schema({"data_start": UTC, "data_end": UTC, "stale_days": pl.Int64()})
-    duck.view(connection, "bounds", pl.DataFrame(bounds, schema=schema))
+    duckdb_session.view(connection, "bounds", pl.DataFrame(bounds, schema=schema))
 
 
 def all_months(connection: duckdb.DuckDBPyConnection) -> None:
@@ -74,4 +74,4 @@ def tables(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[Table, pl.Da
     for name in _PREPARED:
         connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql(name)}")
     for table in KPIS:
-        yield table, duck.frame(connection, sql(name_of(table)), table)
+        yield table, duckdb_session.frame(connection, sql(name_of(table)), table)

@@ -13,9 +13,9 @@ from typing import Final, NamedTuple
 import duckdb
 import polars as pl
 
-from lake.gold import duck
+from lake.contracts.tables import INCOMPLETE, STAYS, VISITS, Table
+from lake.gold import duckdb_session
 from lake.gold.tables import sql
-from lake.tables import INCOMPLETE, STAYS, VISITS, Table
 
 FOLDED: Final[tuple[Table, ...]] = (VISITS, STAYS, INCOMPLETE)
 _STEPS: Final = ("standing", "histories", "stays", "visits", "incomplete")
@@ -27,7 +27,7 @@ _COLUMNS: Final = (
 
 
 class Folded(NamedTuple):
-    """``visits``, ``stays`` and ``incomplete``, as their contracts in ``lake.tables`` say."""
+    """``visits``, ``stays`` and ``incomplete``, as their contracts in ``lake.contracts.tables`` say."""
 
     visits: pl.DataFrame
     stays: pl.DataFrame
@@ -37,11 +37,11 @@ class Folded(NamedTuple):
 def fold(events: pl.DataFrame, stale_days: int) -> Folded:
     """Fold Silver events into visits, stays and incomplete visits; pure, and blind to the order of the rows."""
     latest = max(events["event_time"].to_list(), default=None)
-    with duck.connect("UTC") as connection:
-        duck.view(connection, "events", events)
+    with duckdb_session.connect("UTC") as connection:
+        duckdb_session.view(connection, "events", events)
         set_clock(connection, latest, stale_days)
         run(connection)
-        return Folded(*(duck.frame(connection, f"FROM {name_of(table)}", table) for table in FOLDED))
+        return Folded(*(duckdb_session.frame(connection, f"FROM {name_of(table)}", table) for table in FOLDED))
 
 
 def set_clock(connection: duckdb.DuckDBPyConnection, data_end: datetime | None, stale_days: int) -> None:

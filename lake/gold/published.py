@@ -12,8 +12,8 @@ from typing import Any
 import polars as pl
 from deltalake import DeltaTable
 
-from lake.store import DeltaStore
-from lake.tables import BUILDS
+from lake.contracts.tables import BUILDS
+from lake.storage.store import DeltaStore
 
 
 @dataclass(frozen=True)

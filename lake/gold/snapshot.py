@@ -12,9 +12,9 @@ from urllib.parse import unquote
 
 import polars as pl
 
-from lake.store import Lake
-from lake.tables import INGEST, SILVER, Table
-from lake.takeover import REBUILD_APP
+from lake.contracts.tables import INGEST, SILVER, Table
+from lake.storage.store import Lake
+from lake.storage.table_swap import REBUILD_APP
 
 Positions = dict[tuple[str, int], int]
 """(Topic id, partition) → last offset."""

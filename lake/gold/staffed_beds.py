@@ -12,8 +12,8 @@ from typing import Final
 
 import polars as pl
 
+from lake.contracts.schemas import dy
 from lake.errors import UsageError
-from lake.schemas import dy
 
 _WARDS: Final = "wards"
 

@@ -9,14 +9,14 @@ from typing import Final, cast
 import duckdb
 import polars as pl
 
-from lake.gold import compute, duck, fold, replace, snapshot
+from lake.contracts.tables import INCOMPLETE, INGEST, SILVER, STAYS, UTC, VISITS, Table
+from lake.gold import compute, duckdb_session, fold, replace_months, snapshot
 from lake.gold.fold import FOLDED, name_of
 from lake.gold.published import Published
 from lake.gold.snapshot import Positions, Snapshot
 from lake.gold.staffed_beds import StaffedBeds
 from lake.gold.tables import COMPLIANCE, sql
-from lake.store import DeltaStore, Lake, live_files
-from lake.tables import INCOMPLETE, INGEST, SILVER, STAYS, UTC, VISITS, Table
+from lake.storage.store import DeltaStore, Lake, live_files
 
 Measure = Callable[[Positions], pl.DataFrame]
 """Looks at the Silver rows above these positions: ``day``, ``policy``, ``rows_scanned``, ``rows_broken``."""
@@ -75,18 +75,18 @@ class Run:
 
 def read(run: Run) -> None:
     """Make ``events``: all events in a full build, else all those of the visits that have new ones (``touched``)."""
-    duck.view(run.connection, "seen", snapshot.as_frame(run.positions))
+    duckdb_session.view(run.connection, "seen", snapshot.as_frame(run.positions))
     for table in FOLDED:
-        duck.files(run.connection, f"old_{name_of(table)}", table, run.old[table.name] if run.before else [])
+        duckdb_session.files(run.connection, f"old_{name_of(table)}", table, run.old[table.name] if run.before else [])
     if run.before is None:
-        duck.files(run.connection, "events", SILVER, snapshot.files(run.lake, SILVER)["path"].to_list())
+        duckdb_session.files(run.connection, "events", SILVER, snapshot.files(run.lake, SILVER)["path"].to_list())
         fresh = "events"
     else:
         new = snapshot.new_files(run.lake, run.seen.positions, run.positions)
-        duck.files(run.connection, "silver_new", SILVER, new)
+        duckdb_session.files(run.connection, "silver_new", SILVER, new)
         run.connection.execute(sql("refresh/touched"))
         dates = run.days("FROM touched_dates")
-        duck.files(run.connection, "silver_touched", SILVER, snapshot.files_of_dates(run.lake, dates))
+        duckdb_session.files(run.connection, "silver_touched", SILVER, snapshot.files_of_dates(run.lake, dates))
         run.connection.execute("CREATE TEMP VIEW events AS FROM silver_touched SEMI JOIN touched USING (visit_key)")
         fresh = "fresh"
     count, latest = run.one(f"SELECT count(*), max(event_time) FROM {fresh}")  # noqa: S608
@@ -102,7 +102,9 @@ def read(run: Run) -> None:
 
 def visits(run: Run) -> None:
     """Fold ``events``, and put what comes out in the place of what these visits were."""
-    parts = fold.in_parts(run.connection, _to_fold(run), run.folded_events, run.lake.root / duck.SPILL / "events")
+    parts = fold.in_parts(
+        run.connection, _to_fold(run), run.folded_events, run.lake.root / duckdb_session.SPILL / "events"
+    )
     for number, _ in enumerate(parts):
         if run.before:
             run.connection.execute(_TOUCHED_NOW)
@@ -113,7 +115,7 @@ def visits(run: Run) -> None:
                 _write(run, table, _folded(table), [])
     for table in FOLDED:
         run.connection.execute(f"DROP TABLE {name_of(table)}")
-        duck.files(run.connection, name_of(table), table, live_files(run.stores[table.name].handle))
+        duckdb_session.files(run.connection, name_of(table), table, live_files(run.stores[table.name].handle))
 
 
 def _to_fold(run: Run) -> pl.LazyFrame:
@@ -137,14 +139,14 @@ def _put_first(run: Run, table: Table) -> None:
     which = run.days(f"SELECT {part} FROM {was} UNION SELECT {part} FROM {name}{moved}")  # noqa: S608
     old = "old_visits_now" if table is VISITS else f"old_{name}"
     stay = (
-        f"SELECT {replace.columns(table)} FROM {old} ANTI JOIN touched USING (visit_key) "  # noqa: S608
-        f"WHERE {part} IN ({replace.listed(which) or 'NULL'})"
+        f"SELECT {replace_months.columns(table)} FROM {old} ANTI JOIN touched USING (visit_key) "  # noqa: S608
+        f"WHERE {part} IN ({replace_months.listed(which) or 'NULL'})"
     )
     _write(run, table, f"{_folded(table)} UNION ALL {stay}", which)
 
 
 def _folded(table: Table) -> str:
-    return f"SELECT {replace.columns(table)} FROM {name_of(table)}"  # noqa: S608
+    return f"SELECT {replace_months.columns(table)} FROM {name_of(table)}"  # noqa: S608
 
 
 def _write(run: Run, table: Table, query: str, which: list[date] | None) -> None:
@@ -154,9 +156,9 @@ def _write(run: Run, table: Table, query: str, which: list[date] | None) -> None
     for number, span in enumerate(_spans(run, query, time) or nothing):
         rows = run.connection.sql(f"FROM ({query}) WHERE {span} ORDER BY {table.partition}, {time}, visit_key")
         if number == 0 and which != []:
-            replace.months(store, rows, which, run.metadata)
+            replace_months.months(store, rows, which, run.metadata)
         else:
-            replace.add(store, rows, run.metadata)
+            replace_months.add(store, rows, run.metadata)
 
 
 def _spans(run: Run, query: str, time: str) -> list[str]:
@@ -179,21 +181,23 @@ def kpis(run: Run) -> None:
         compute.all_months(run.connection)
     else:
         before = {"data_start": [run.before.data_start], "data_end": [run.before.data_end]}
-        duck.view(run.connection, "previous", pl.DataFrame(before, schema={"data_start": UTC, "data_end": UTC}))
+        duckdb_session.view(
+            run.connection, "previous", pl.DataFrame(before, schema={"data_start": UTC, "data_end": UTC})
+        )
         run.connection.execute(sql("refresh/months"))
     months = run.days("FROM months")
     run.months = len(months)
     for table, rows in compute.tables(run.connection):
-        replace.months(run.stores[table.name], rows, None if every else months, run.metadata)
+        replace_months.months(run.stores[table.name], rows, None if every else months, run.metadata)
 
 
 def compliance(run: Run, measure: Measure) -> None:
     """Count what became of the messages and look at the new Silver rows, for the months in which any came in."""
-    duck.view(run.connection, "measured", measure(run.positions))
-    duck.files(run.connection, "ingest", INGEST, snapshot.files(run.lake, INGEST)["path"].to_list())
-    duck.files(run.connection, "old_compliance", COMPLIANCE, run.old[COMPLIANCE.name] if run.before else [])
+    duckdb_session.view(run.connection, "measured", measure(run.positions))
+    duckdb_session.files(run.connection, "ingest", INGEST, snapshot.files(run.lake, INGEST)["path"].to_list())
+    duckdb_session.files(run.connection, "old_compliance", COMPLIANCE, run.old[COMPLIANCE.name] if run.before else [])
     run.connection.execute(sql("refresh/ingest_months"))
     run.connection.execute(sql("refresh/masking"))
-    rows = duck.frame(run.connection, sql("compliance"), COMPLIANCE)
+    rows = duckdb_session.frame(run.connection, sql("compliance"), COMPLIANCE)
     which = run.days("FROM ingest_months") if run.before else None
-    replace.months(run.stores[COMPLIANCE.name], rows, which, run.metadata)
+    replace_months.months(run.stores[COMPLIANCE.name], rows, which, run.metadata)

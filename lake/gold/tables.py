@@ -10,8 +10,8 @@ from functools import cache
 from importlib import resources
 from typing import Final
 
-from lake.schemas import dy
-from lake.tables import Table
+from lake.contracts.schemas import dy
+from lake.contracts.tables import Table
 
 FORMAT: Final = 2
 """Version of the Gold tables and of visits and stays. A lake whose Gold has another format is refused."""

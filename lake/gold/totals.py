@@ -109,7 +109,7 @@ def _arrivals(arrivals: pl.DataFrame) -> pl.DataFrame:
 
 
 def _diagnoses(codes: pl.DataFrame) -> pl.DataFrame:
-    # How all of them ended is in length of stay and outcomes, by month of discharge: see lake.disclosure.
+    # How all of them ended is in length of stay and outcomes, by month of discharge: see lake.disclosure.suppression.
     left_out = ("diagnosis", "discharges", "alos_days", "deaths")
     whole = codes.group_by("month").agg(
         *_sum("admissions", "minor", "moderate", "major", "extreme"),

@@ -1,4 +1,4 @@
-"""Kinds about keys: each once, and none that points nowhere. Keys are taken in turns: ``lake.quality.turns``."""
+"""Kinds about keys: each once, and none that points nowhere. Keys are taken in turns: ``lake.quality.key_chunks``."""
 
 from collections.abc import Collection, Sequence
 from typing import Annotated
@@ -7,10 +7,10 @@ import polars as pl
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from lake.contracts.tables import PLACE, Table
+from lake.quality.key_chunks import by_day, by_hash, by_offset, total
 from lake.quality.kinds import STRICT, TableKind, Verdict, rows_in, some_rows
 from lake.quality.source import KNOWN, Source
-from lake.quality.turns import by_day, by_hash, by_offset, total
-from lake.tables import PLACE, Table
 
 Columns = Annotated[tuple[str, ...], Field(min_length=1)]
 

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final, NamedTuple
 import polars as pl
 from pydantic import AfterValidator, ConfigDict, Field
 
+from lake.contracts.tables import Table
 from lake.quality.source import NothingToCheckError, Source
-from lake.tables import Table
 
 STRICT: Final = ConfigDict(extra="forbid")
 """A parameter that a kind does not have is refused."""

@@ -6,8 +6,9 @@ from typing import Final
 import duckdb
 import polars as pl
 
-from lake.export import LATEST
-from lake.gold import file, shown
+from lake.disclosure import public_gold
+from lake.disclosure.export import LATEST
+from lake.gold import duckdb_file
 
 _TIME: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9:.]+(?:Z|[+-][0-9:]+)?)?$"
 """A day or a time as CSV has it."""
@@ -15,7 +16,7 @@ _TIME: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9:.]+(?:Z|[+-][0-9:]+)?)?$
 
 def published_texts(root: Path, export: Path | None) -> dict[str, pl.Series]:
     """Name of a file or folder → the distinct texts in it (String); one that is not there is left out."""
-    found = {link: _in_duckdb(root / link) for link in (file.LINK, shown.LINK) if (root / link).exists()}
+    found = {link: _in_duckdb(root / link) for link in (duckdb_file.LINK, public_gold.LINK) if (root / link).exists()}
     if export is not None and (export / LATEST).exists():
         found["export"] = _in_folder(export / LATEST)
     return found

@@ -7,8 +7,8 @@ from typing import Final, Literal
 import polars as pl
 from pydantic.dataclasses import dataclass
 
-from lake.contract import ICD10_PATTERN, VALUE_SETS
-from lake.quality.forms import broken_forms
+from lake.contracts.event import ICD10_PATTERN, VALUE_SETS
+from lake.contracts.tables import Table
 from lake.quality.kinds import (
     ROWS,
     STRICT,
@@ -24,7 +24,7 @@ from lake.quality.kinds import (
     some_rows,
     tally,
 )
-from lake.tables import Table
+from lake.quality.masked_forms import broken_forms
 
 Coded = Literal["event_type", "sex", "severity", "disposition", "diagnosis_code"]
 

@@ -16,12 +16,12 @@ from typing import Final, Literal
 import polars as pl
 from deltalake.exceptions import DeltaError
 
+from lake.contracts.tables import QUALITY
 from lake.errors import LakeError, StepError, WardlakeError, kind_of
-from lake.quality.declared import Check, Severity, declared
+from lake.quality.checks import Check, Severity, declared
 from lake.quality.kinds import RowKind, Verdict
 from lake.quality.source import NothingToCheckError, Source
-from lake.store import DeltaStore, Lake
-from lake.tables import QUALITY
+from lake.storage.store import DeltaStore, Lake
 
 Stages = Literal["inputs", "gold", "all"]
 Status = Literal["passed", "failed", "skipped"]

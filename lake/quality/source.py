@@ -10,14 +10,14 @@ from typing import Final, Literal
 import polars as pl
 from deltalake import DeltaTable
 
-from lake import takeover
+from lake.contracts.tables import DERIVED, INCOMPLETE, INGEST, LANDED, PLACE, SILVER, STAYS, TABLES, VISITS, Table
 from lake.errors import LakeError
 from lake.gold import published
 from lake.gold.published import Published
 from lake.gold.tables import GOLD
-from lake.store import DeltaStore, Lake, scan
-from lake.tables import DERIVED, INCOMPLETE, INGEST, LANDED, PLACE, SILVER, STAYS, TABLES, VISITS, Table
-from lake.takeover import REBUILD_APP
+from lake.storage import table_swap
+from lake.storage.store import DeltaStore, Lake, scan
+from lake.storage.table_swap import REBUILD_APP
 
 KNOWN: Final = {table.name: table for table in (*TABLES, *DERIVED, *GOLD)}
 """Every table of a lake, by name."""
@@ -61,7 +61,7 @@ class Source:
         rebuild was cut short.
         """
         with lake.landing_lock():
-            if takeover.pending(lake.root):
+            if table_swap.pending(lake.root):
                 raise LakeError(
                     "a rebuild of this lake was cut short",
                     got="tables of which some are old and some new",

@@ -9,6 +9,7 @@ import polars as pl
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from lake.contracts.tables import BRONZE, PLACE, QUARANTINE, SILVER, VISITS, Table
 from lake.quality.kinds import (
     STRICT,
     Condition,
@@ -23,7 +24,6 @@ from lake.quality.kinds import (
     some_rows,
 )
 from lake.quality.source import KNOWN, NothingToCheckError, Source, stored_schema
-from lake.tables import BRONZE, PLACE, QUARANTINE, SILVER, VISITS, Table
 
 Dimension = Literal["facility", "department", "ward"]
 

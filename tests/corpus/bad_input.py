@@ -8,7 +8,7 @@ import json
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
-from lake.contract import FIELDS, MAX_FIELD_BYTES, REQUIRED
+from lake.contracts.event import FIELDS, MAX_FIELD_BYTES, REQUIRED
 
 NOW: Final = datetime(2024, 6, 1, 12, 0, tzinfo=UTC)
 SILVER: Final = ()

@@ -5,17 +5,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from app.broker import EmbeddedBroker
 from app.cli.dashboard import of
+from app.services.broker import EmbeddedBroker
 from app.settings import load
 from dashboards.main import PAGES
 from flows.server import PrefectServer
 from lake.kafka import Kafka
 from producer.publisher import Publisher
-from producer.simulator import Simulator, SimulatorSettings
-from tests.browser import chromium
-from tests.commands import ROOT, Place
-from tests.prefects import prefect, sign_in
+from producer.simulator.simulator import Simulator, SimulatorSettings
+from tests.support.browser import chromium
+from tests.support.commands import ROOT, Place
+from tests.support.prefects import prefect, sign_in
 
 IMAGES: Final = ROOT / "docs" / "images"
 EVENTS: Final = 20_000

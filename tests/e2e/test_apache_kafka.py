@@ -17,9 +17,9 @@ from typing import Final
 
 import pytest
 
-from app.child import free_port
-from tests.commands import ROOT, SAMPLE, Place
-from tests.tls import HOST, Authority
+from app.services.child_process import free_port
+from tests.support.commands import ROOT, SAMPLE, Place
+from tests.support.tls import HOST, Authority
 
 JARS: Final = ROOT / ".spark" / "kafka"
 PASSWORD: Final = "of the test"

@@ -17,7 +17,7 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser import chromium
+from tests.support.browser import chromium
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PLAIN: Final = os.environ.get("WARDLAKE_TEST_COMPOSE") == "plain"

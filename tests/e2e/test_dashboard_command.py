@@ -10,10 +10,10 @@ from typing import Final
 import psutil
 import pytest
 
-from app.child import free_port
-from tests.commands import Place, Running
-from tests.lakes import KEY_TEXT, wardlake
-from tests.prefects import until
+from app.services.child_process import free_port
+from tests.support.commands import Place, Running
+from tests.support.lakes import KEY_TEXT, wardlake
+from tests.support.prefects import until
 
 LINUX_ONLY: Final = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the loopback has one address")
 

@@ -12,10 +12,10 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, e
 from app.cli.dashboard import of
 from app.settings import load
 from dashboards.main import PAGES
-from lake import query
-from tests.browser import chromium
+from lake.query import lake_sql
+from tests.support.browser import chromium
 
-pytest_plugins = ("tests.board_fixtures",)
+pytest_plugins = ("tests.support.board_fixtures",)
 pytestmark = pytest.mark.browser
 
 # The first page is at the root.
@@ -99,11 +99,11 @@ def test_every_page_is_drawn_and_asks_nobody_else(served: tuple[Page, str], name
 
 
 def test_figures_on_screen_are_those_of_sql(served: tuple[Page, str], simulated_lake: Path) -> None:
-    [(admissions, discharges)] = query.run(
+    [(admissions, discharges)] = lake_sql.run(
         simulated_lake,
         "SELECT sum(admissions)::BIGINT, sum(discharges)::BIGINT FROM gold.admissions WHERE facility = 'Mercy Harbor'",
     ).rows()
-    [(messages, success)] = query.run(
+    [(messages, success)] = lake_sql.run(
         simulated_lake,
         "SELECT sum(messages)::BIGINT, 1 - sum(rows_broken) / sum(rows_scanned) FROM gold.compliance",
     ).rows()

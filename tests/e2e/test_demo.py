@@ -14,14 +14,14 @@ import psutil
 import pytest
 
 from app.cli.produce import start_day
-from dashboards import pipeline_prefect
+from dashboards.screens.pipeline import prefect_runs
 from flows import signin
-from lake.store import is_demo
-from lake.tables import SILVER
-from producer.simulator import Simulator, SimulatorSettings
-from tests.commands import Place
-from tests.lakes import Ran, rows
-from tests.prefects import Served, signed_in, until
+from lake.contracts.tables import SILVER
+from lake.storage.store import is_demo
+from producer.simulator.simulator import Simulator, SimulatorSettings
+from tests.support.commands import Place
+from tests.support.lakes import Ran, rows
+from tests.support.prefects import Served, signed_in, until
 
 EVENTS: Final = 20_000
 SEED: Final = 7
@@ -122,7 +122,9 @@ def test_the_demo_is_true_and_the_same_each_time_and_leaves_nothing(tmp_path: Pa
 
     true = truth(tmp_path / "truth", EVENTS, SEED)
     shown = figures(first)
-    assert 0 < float(shown.pop("bed occupancy").removesuffix("%")) < 100  # exactly: tests/unit/test_truth_kpis.py
+    assert (
+        0 < float(shown.pop("bed occupancy").removesuffix("%")) < 100
+    )  # exactly: tests/unit/lake/gold/test_truth_kpis.py
     assert shown == expected(true)
     assert law(true) in first.out.splitlines()
 
@@ -156,7 +158,7 @@ def test_the_live_demo_has_dashboards_prefect_and_its_flows_and_leaves_nothing(t
             until(lambda: len(served.deployments()) == 5, "the deployments")
             daily = served.ended(served.start("daily"))
             told = served.ask(f"/artifacts/{served.artifacts()['daily-run']}", method="GET")["data"]
-        runs = pipeline_prefect.runs(f"{ui}/api", signin.file(home, signin.READER))
+        runs = prefect_runs.runs(f"{ui}/api", signin.file(home, signin.READER))
         assert runs is not None
         assert ("daily", "Completed") in runs.select("flow", "state").rows()
         assert f"- Dashboards: [{dashboards}]({dashboards})" in told

@@ -6,13 +6,13 @@ import pytest
 
 from app.cli.produce import start_day
 from lake.gold.tables import KPIS
-from lake.sealing import LakeKey
-from producer.simulator import Simulator, SimulatorSettings
-from tests.commands import Place
-from tests.golds import published
-from tests.oracle import kpis as naive
-from tests.oracle.frames import differences, framed
-from tests.oracle.truth import read_truth
+from lake.security.encryption import LakeKey
+from producer.simulator.simulator import Simulator, SimulatorSettings
+from tests.support.commands import Place
+from tests.support.golds import published
+from tests.support.oracle import kpis as naive
+from tests.support.oracle.frames import differences, framed
+from tests.support.oracle.truth import read_truth
 
 EVENTS = 200_000
 SEED = 7

@@ -12,12 +12,12 @@ from playwright.sync_api import Page
 
 from app.cli.dashboard import of
 from app.settings import load
-from lake import export
-from lake.gold import published, shown
-from tests.boards import build, few_visits
-from tests.browser import chromium
+from lake.disclosure import export, public_gold
+from lake.gold import published
 from tests.e2e.test_dashboards import ADDRESSES, Watched
-from tests.lakes import make_lake
+from tests.support.boards import build, few_visits
+from tests.support.browser import chromium
+from tests.support.lakes import make_lake
 
 pytestmark = pytest.mark.slow
 
@@ -71,7 +71,7 @@ def test_a_page_shows_it_as_text_and_fetches_nothing(served: tuple[Page, str], n
 def test_an_export_has_no_formula_in_it(lake: Path) -> None:
     found = published.last(lake)
     assert found is not None
-    tables = export.read(shown.path_of(lake, found.build_id))
+    tables = export.read(public_gold.path_of(lake, found.build_id))
     made = export.write(lake.parent / "export", found, tables, found.built_at, lambda _: None)
     cells = [cell for one in made for row in csv.reader(one.csv.read_text().splitlines()) for cell in row]
     assert "'" + HOSTILE["department"] in cells

@@ -19,16 +19,16 @@ import pytest
 from playwright.sync_api import Page
 
 from app.cli.dashboard import of
+from app.jobs.verify import verify
 from app.settings import load
-from app.verify import verify
-from benchmarks.scrub_corpus import Note, corpus
-from lake import export
-from lake.gold import published, shown
-from lake.store import Lake
-from tests import lakes
-from tests.boards import build
-from tests.browser import chromium
+from benchmarks.suites.scrub_corpus import Note, corpus
+from lake.disclosure import export, public_gold
+from lake.gold import published
+from lake.storage.store import Lake
 from tests.e2e.test_dashboards import ADDRESSES, Watched
+from tests.support import lakes
+from tests.support.boards import build
+from tests.support.browser import chromium
 
 FIELDS: Final = ("facility", "department", "ward", "bed", "treatment", "diagnosis", "doctor_id", "message_id", "notes")
 IDS: Final = ("doctor_id", "message_id")
@@ -125,7 +125,7 @@ def test_verify_says_so_by_code_of_its_own(lake: Lake) -> None:
 def test_none_is_in_an_export(lake: Lake, notes: list[Note]) -> None:
     found = published.last(lake.root)
     assert found is not None
-    tables = export.read(shown.path_of(lake.root, found.build_id))
+    tables = export.read(public_gold.path_of(lake.root, found.build_id))
     made = export.write(lake.root.parent / "export", found, tables, found.built_at, lambda _: None)
     cells = [cell for one in made for row in csv.reader(one.csv.read_text("utf-8").splitlines()) for cell in row]
     assert len(cells) > 1_000

@@ -6,8 +6,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.commands import Place, Running
-from tests.prefects import until
+from tests.support.commands import Place, Running
+from tests.support.prefects import until
 
 LOOPBACK = {"127.0.0.1", "::1"}
 

@@ -8,13 +8,13 @@ from typing import Any, Final
 import pytest
 from playwright.sync_api import Page, expect
 
-from flows.serving import PLANS
+from flows.serve import PLANS
 from lake.gold.published import last
-from tests.browser import chromium
-from tests.commands import Place
-from tests.integration.test_flows_daily import STEPS, send
-from tests.lakes import KEY_TEXT, event, simulated
-from tests.prefects import Prefect, prefect, sign_in, until
+from tests.integration.flows.test_flows_daily import STEPS, send
+from tests.support.browser import chromium
+from tests.support.commands import Place
+from tests.support.lakes import KEY_TEXT, event, simulated
+from tests.support.prefects import Prefect, prefect, sign_in, until
 
 EVENTS: Final = 1_000
 ZONE: Final = "Europe/Madrid"

@@ -16,12 +16,12 @@ import psutil
 import pytest
 from playwright.sync_api import Page, expect
 
-from dashboards import pipeline_prefect
+from dashboards.screens.pipeline import prefect_runs
 from flows import signin
-from tests.browser import chromium
-from tests.commands import Place
-from tests.lakes import KEY_TEXT
-from tests.prefects import Prefect, prefect, sign_in, signed_in, until
+from tests.support.browser import chromium
+from tests.support.commands import Place
+from tests.support.lakes import KEY_TEXT
+from tests.support.prefects import Prefect, prefect, sign_in, signed_in, until
 
 STEP: Final = "prefect.deployments.steps.run_shell_script"
 
@@ -199,8 +199,8 @@ def the_reader_only_reads(found: Prefect, deployment: str, marker: Path) -> None
     told = found.server.for_dashboards
     reader = Path(told["WARDLAKE_DASHBOARD_PREFECT_AUTH_FILE"])
     until(lambda: found.ask("/flow_runs/filter"), "a run")
-    assert pipeline_prefect.runs(told["PREFECT_API_URL"], reader) is not None
-    assert pipeline_prefect.runs(told["PREFECT_API_URL"]) is None
+    assert prefect_runs.runs(told["PREFECT_API_URL"], reader) is not None
+    assert prefect_runs.runs(told["PREFECT_API_URL"]) is None
     with signed_in(found.server.api, reader) as client:
         assert client.post("/flow_runs/filter", json={}).status_code == httpx.codes.OK
         assert attack(client, deployment, marker) == [httpx.codes.UNAUTHORIZED] * 2
@@ -216,7 +216,7 @@ def the_secret_is_its_owner_s_alone(found: Prefect) -> None:
         assert stat.S_IMODE(signin.file(home, who).stat().st_mode) == 0o600
     known = {secret.partition(":")[2] for secret in secrets(home)}
     lines = [" ".join(command(one)) for one in psutil.process_iter()]
-    assert any("flows.guard" in line for line in lines)
+    assert any("flows.server_guard" in line for line in lines)
     lines += [found.server.log.read_text(), *found.serving.lines]
     assert not [secret for secret in known if any(secret in line for line in lines)]
 

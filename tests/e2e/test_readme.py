@@ -14,11 +14,11 @@ from typing import Final
 
 import pytest
 
-from lake.contract import FIELDS, REQUIRED
+from lake.contracts.event import FIELDS, REQUIRED
+from lake.contracts.tables import DERIVED, TABLES, Table
 from lake.gold.tables import GOLD, VIEWS, about, meanings
-from lake.policy import RULES, load
-from lake.tables import DERIVED, TABLES, Table
-from tests.commands import ROOT, SECONDS, Place
+from lake.security.masking_policy import RULES, load
+from tests.support.commands import ROOT, SECONDS, Place
 
 README: Final = (ROOT / "README.md").read_text("utf-8")
 MAKEFILE: Final = (ROOT / "Makefile").read_text("utf-8")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import ROOT
+from tests.support.commands import ROOT
 
 SECONDS = 1200
 """Three minutes of faults and what comes before and after, on a machine that is busy with other tests too."""

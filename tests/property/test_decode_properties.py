@@ -6,9 +6,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.steps.decode import decode
-from lake.contract import FIELDS
-from tests.property.strategies import batches, mangled, off_contract, well_formed
+from app.stream.decoders.event import decode
+from lake.contracts.event import FIELDS
+from tests.support.strategies import batches, mangled, off_contract, well_formed
 
 Decoded = tuple[dict[str, str], int, list[str]]
 

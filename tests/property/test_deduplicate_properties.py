@@ -7,7 +7,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.steps.deduplicate import Deduplicated, deduplicate
+from app.stream.transforms.deduplicate import Deduplicated, deduplicate
 
 KEY: Final = ("patient_key", "bed")
 SCHEMA: Final = {

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lake import census
-from lake.cells import SMALL
-from lake.disclosure import MARK, suppress
+from lake.disclosure import census
+from lake.disclosure.cells import SMALL
+from lake.disclosure.suppression import MARK, suppress
 from lake.gold.totals import KEYS, totals
-from tests.property.disclosure_attacker import COUNTS, Solver, determined, knowledge
-from tests.property.disclosure_hospital import Shape, gold, visits
+from tests.support.disclosure_attacker import COUNTS, Solver, determined, knowledge
+from tests.support.disclosure_hospital import Shape, gold, visits
 
 SHAPES = st.builds(
     Shape,

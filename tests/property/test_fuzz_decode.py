@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.steps.decode import decode
-from app.steps.validate import validate
-from lake.tables import UTC
+from app.stream.decoders.event import decode
+from app.stream.transforms.validate import validate
+from lake.contracts.tables import UTC
 from tests.corpus.bad_input import NOW
-from tests.property.fuzzing import FUZZ, nearly_messages
 from tests.property.test_decode_properties import decoded, naive
+from tests.support.fuzzing import FUZZ, nearly_messages
 
 pytestmark = pytest.mark.slow
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lake.quality.forms import form_breaches
-from tests.property.fuzzing import FUZZ
-from tests.property.strategies import ADDRESSES, EMAILS, NAMES, PHONES, SSNS, records
+from lake.quality.masked_forms import form_breaches
 from tests.property.test_mask_properties import DISPLAY, NOW, Record, masked, own, stands
+from tests.support.fuzzing import FUZZ
+from tests.support.strategies import ADDRESSES, EMAILS, NAMES, PHONES, SSNS, records
 
 pytestmark = pytest.mark.slow
 

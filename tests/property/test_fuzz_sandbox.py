@@ -17,13 +17,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards import sandboxed
-from lake import query
-from lake.adhoc import copies, guard, worker
-from lake.adhoc.run import request_of
-from lake.views import Table
-from tests.lakes import make_lake, simulated
-from tests.property.fuzzing import FUZZ
+from dashboards.screens.sql import query_worker
+from lake.query import lake_sql
+from lake.query.adhoc import guard, schema_copy, worker
+from lake.query.adhoc.run import request_of
+from lake.query.views import Table
+from tests.support.fuzzing import FUZZ
+from tests.support.lakes import make_lake, simulated
 
 pytestmark = pytest.mark.slow
 
@@ -71,14 +71,14 @@ class Pen:
         with duckdb.connect(str(folder / "shown.duckdb")) as shown:
             shown.execute("CREATE SCHEMA gold; CREATE TABLE gold.days AS FROM range(50) AS t(day)")
         self.request = json.loads(json.dumps(request_of(folder / "lake", "", 60)))
-        self.lake = query.connect(folder / "lake")
-        self.shown = sandboxed.opened(str(folder / "shown.duckdb"))
+        self.lake = lake_sql.connect(folder / "lake")
+        self.shown = query_worker.opened(str(folder / "shown.duckdb"))
         tables, views = [Table(**table) for table in self.request["tables"]], self.request["views"]
-        copy = copies.empty_copy(tables, views)
-        copies.lock(copy)
+        copy = schema_copy.empty_copy(tables, views)
+        schema_copy.lock(copy)
         self.doors = [
             (copy, worker.opened(tables, views, None)),
-            (sandboxed.copied(self.shown), self.shown),
+            (query_worker.copied(self.shown), self.shown),
         ]
         self.before, self.counts = self.files(), self.count()
 
@@ -97,7 +97,7 @@ class Pen:
             rows = written(worker.answer({**self.request, "query": text}, lambda said: self.kept.append(said["audit"])))
         except guard.RefusedError as error:
             rows = error.got.encode()
-        said, found = sandboxed.answer(self.shown, text, 100, self.kept.append)
+        said, found = query_worker.answer(self.shown, text, 100, self.kept.append)
         return rows + str(said).encode() + (b"" if found is None else written(found))
 
     def say_quickly(self, text: str) -> bytes:

@@ -6,12 +6,12 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lake.gold import duck
+from lake.contracts.tables import INGEST
+from lake.gold import duckdb_session
 from lake.gold.tables import COMPLIANCE, sql
-from lake.tables import INGEST
-from tests.oracle.compliance import COUNTS, compliance
-from tests.oracle.histories import ZONES
-from tests.oracle.visits import Row
+from tests.support.oracle.compliance import COUNTS, compliance
+from tests.support.oracle.histories import ZONES
+from tests.support.oracle.visits import Row
 
 _COUNT = st.integers(0, 10_000)
 _FIELDS = st.lists(
@@ -42,10 +42,12 @@ def test_compliance_sums_what_landed(ingest: list[Row], timezone: str) -> None:
     scanned = [name for name in COMPLIANCE.polars_schema if name in {"rows_scanned", "rows_broken"}]
     nothing = pl.DataFrame(schema={name: COMPLIANCE.polars_schema[name] for name in ("day", "policy", *scanned)})
     months = [row["month"] for row in compliance(ingest, timezone)]
-    with duck.connect(timezone) as connection:
-        duck.view(connection, "ingest", pl.DataFrame(ingest, schema=INGEST.polars_schema))
-        duck.view(connection, "masking", nothing)
-        duck.view(connection, "ingest_months", pl.DataFrame({"month": sorted(set(months))}, schema={"month": pl.Date}))
-        rows = duck.frame(connection, sql("compliance"), COMPLIANCE)
+    with duckdb_session.connect(timezone) as connection:
+        duckdb_session.view(connection, "ingest", pl.DataFrame(ingest, schema=INGEST.polars_schema))
+        duckdb_session.view(connection, "masking", nothing)
+        duckdb_session.view(
+            connection, "ingest_months", pl.DataFrame({"month": sorted(set(months))}, schema={"month": pl.Date})
+        )
+        rows = duckdb_session.frame(connection, sql("compliance"), COMPLIANCE)
     ours = rows.drop(*scanned, "masking_success_rate").to_dicts()
     assert ours == sorted(compliance(ingest, timezone), key=lambda row: (row["day"], row["policy"]))

@@ -7,11 +7,11 @@ from typing import Final
 import polars as pl
 from hypothesis import Phase, given, settings
 
+from lake.contracts.tables import INCOMPLETE, STAYS, VISITS
 from lake.gold.compute import kpis
 from lake.gold.tables import ADMISSIONS, DOCTORS, KPIS, LENGTH_OF_STAY, OCCUPANCY, OUTCOMES
-from lake.tables import INCOMPLETE, STAYS, VISITS
-from tests.oracle.frames import differences, expected_gold, expected_lake
-from tests.oracle.histories import History, histories
+from tests.support.oracle.frames import differences, expected_gold, expected_lake
+from tests.support.oracle.histories import History, histories
 
 MANY: Final = settings(max_examples=max(100, settings.default.max_examples))
 

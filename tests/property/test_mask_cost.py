@@ -9,18 +9,18 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.steps.decode import decode
-from app.steps.mask import mask
-from app.steps.validate import validate
-from lake import policy
-from lake.contract import FIELDS
-from lake.sealing import LakeKey
-from lake.tables import UTC as UTC_TIME
+from app.stream.decoders.event import decode
+from app.stream.transforms.mask import mask
+from app.stream.transforms.validate import validate
+from lake.contracts.event import FIELDS
+from lake.contracts.tables import UTC as UTC_TIME
+from lake.security import masking_policy
+from lake.security.encryption import LakeKey
 from tests.corpus.bad_input import FULL
-from tests.lakes import simulated
+from tests.support.lakes import simulated
 
 KEY: Final = LakeKey(bytes(32))
-RULES: Final = policy.load("display")
+RULES: Final = masking_policy.load("display")
 MOST: Final = 20
 BYTES: Final = 48_000
 """Of a field that is made long: near the most that is taken, so that what grows faster than the size is seen."""

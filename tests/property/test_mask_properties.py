@@ -13,21 +13,21 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.steps.decode import decode
-from app.steps.mask import Masked, count_fields, mask
-from app.steps.validate import validate
-from app.stored import FREE, SEARCHED
-from lake import policy as policies
+from app.jobs.masking_audit import FREE, SEARCHED
+from app.stream.decoders.event import decode
+from app.stream.transforms.mask import Masked, count_fields, mask
+from app.stream.transforms.validate import validate
 from lake import reference
-from lake.contract import PHI
-from lake.identifiers.finding import REDACTED, scrubbed
-from lake.identifiers.spellings import IDENTIFIERS, SHY, TITLES, spellings_of
-from lake.policy import MASKED_FORMS, silver_column
-from lake.quality.search import anybodys, surviving
-from lake.sealing import LakeKey
-from lake.tables import UTC
+from lake.contracts.event import PHI
+from lake.contracts.tables import UTC
+from lake.quality.identifier_search import anybodys, surviving
+from lake.security import masking_policy as policies
+from lake.security.encryption import LakeKey
+from lake.security.identifiers.finding import REDACTED, scrubbed
+from lake.security.identifiers.spellings import IDENTIFIERS, SHY, TITLES, spellings_of
+from lake.security.masking_policy import MASKED_FORMS, silver_column
 from tests.corpus.bad_input import NOW
-from tests.property.strategies import records
+from tests.support.strategies import records
 
 SECRET: Final = bytes(range(32))
 DISPLAY: Final = policies.load("display")

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lake.contract import EVENT_TYPES
-from tests.golds import beds, build, different
-from tests.lakes import Feeder, Message, event, make_lake
+from lake.contracts.event import EVENT_TYPES
+from tests.support.golds import beds, build, different
+from tests.support.lakes import Feeder, Message, event, make_lake
 
 START = datetime(2026, 1, 30, 22, tzinfo=UTC)
 ZONES = ("UTC", "America/New_York", "Asia/Kathmandu")

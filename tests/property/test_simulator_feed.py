@@ -17,9 +17,9 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from lake.contract import FIELDS, ICD10_PATTERN, REQUIRED, VALUE_SETS
-from producer.corruption import KINDS
-from producer.simulator import Simulator, SimulatorSettings
+from lake.contracts.event import FIELDS, ICD10_PATTERN, REQUIRED, VALUE_SETS
+from producer.simulator.corruption import KINDS
+from producer.simulator.simulator import Simulator, SimulatorSettings
 
 Event = dict[str, str]
 EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)

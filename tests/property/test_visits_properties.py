@@ -6,10 +6,10 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lake.contracts.tables import SILVER
 from lake.gold.fold import fold
-from lake.tables import SILVER
-from tests.oracle.frames import FOLDED, differences, expected_lake
-from tests.oracle.histories import History, histories
+from tests.support.oracle.frames import FOLDED, differences, expected_lake
+from tests.support.oracle.histories import History, histories
 
 
 def folded(silver: pl.DataFrame, stale_days: int = 60) -> dict[str, pl.DataFrame]:

@@ -17,9 +17,8 @@ import polars as pl
 import psutil
 from rich.console import Console
 
-from lake.store import DeltaStore, exists
-from lake.tables import BUILDS, INGEST, Table
-from tests.commands import ROOT
+from lake.contracts.tables import BUILDS, INGEST, Table
+from lake.storage.store import DeltaStore, exists
 from tests.soak import accounts, chart, logs, record, report
 from tests.soak.accounts import Account
 from tests.soak.gremlin import Gremlin
@@ -27,6 +26,7 @@ from tests.soak.house import SoakError
 from tests.soak.report import Report
 from tests.soak.scene import Scene
 from tests.soak.stage import set_up
+from tests.support.commands import ROOT
 
 _console: Final = Console(stderr=True)
 _INTERRUPTED: Final = 130

@@ -9,10 +9,10 @@ import polars as pl
 from confluent_kafka import TopicCollection
 from confluent_kafka.admin import AdminClient
 
-from app.status import lag_by_partition
+from app.jobs.status import lag_by_partition
+from lake.contracts.tables import BRONZE, INGEST, PLACE, QUARANTINE, SILVER
 from lake.kafka import Kafka
-from lake.store import Lake, open_lake
-from lake.tables import BRONZE, INGEST, PLACE, QUARANTINE, SILVER
+from lake.storage.store import Lake, open_lake
 from tests.soak.stage import PARTITIONS, Stage
 
 _PARTITION: Final = ["topic_id", "kafka_partition"]

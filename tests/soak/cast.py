@@ -10,10 +10,10 @@ from typing import Final
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from app.child import HOST
-from tests.commands import ROOT, WARDLAKE
+from app.services.child_process import HOST
 from tests.soak.stage import Stage
 from tests.soak.worker import Role, Worker
+from tests.support.commands import ROOT, WARDLAKE
 
 ROUND_SECONDS: Final = 60
 """How long a round of the simulator lasts; each has a seed of its own."""

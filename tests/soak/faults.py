@@ -12,9 +12,9 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from lake.kafka import Kafka
-from producer.blocks import Block
+from producer.batches import Block
 from producer.publisher import Publisher
-from producer.simulator import Simulator, SimulatorSettings
+from producer.simulator.simulator import Simulator, SimulatorSettings
 from tests.corpus.bad_input import CASES
 from tests.soak import exits
 from tests.soak.house import SoakError

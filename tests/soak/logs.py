@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from app.cli.produce import start_day
-from producer.simulator import Simulator, SimulatorSettings
+from producer.simulator.simulator import Simulator, SimulatorSettings
 from tests.corpus.bad_input import FULL
 from tests.soak.cast import ROUND_SECONDS, seed
 from tests.soak.stage import Stage

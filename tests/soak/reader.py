@@ -12,9 +12,9 @@ import duckdb
 import polars as pl
 
 from app.failures import where
-from dashboards import data
-from lake import query
-from lake.gold.file import LINK
+from dashboards.shared import data
+from lake.gold.duckdb_file import LINK
+from lake.query import lake_sql
 
 _REST_SECONDS: Final = 0.5
 
@@ -31,7 +31,7 @@ _WHOLE: Final = """SELECT
 def main() -> None:
     """Look until killed."""
     lake = Path(sys.argv[1])
-    looks: list[Shown | Whole] = [Shown(lake), Whole(lambda: _in_file(lake)), Whole(lambda: query.run(lake, _WHOLE))]
+    looks: list[Shown | Whole] = [Shown(lake), Whole(lambda: _in_file(lake)), Whole(lambda: lake_sql.run(lake, _WHOLE))]
     while True:
         for look in looks:
             try:

@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from lake.gold.published import last
-from lake.store import exists
-from tests import golds
+from lake.storage.store import exists
 from tests.soak import accounts
 from tests.soak.accounts import Account, Generation
 from tests.soak.cast import NEEDS_GOLD, cast, wardlake
 from tests.soak.house import House
 from tests.soak.stage import Stage
 from tests.soak.worker import Role, Worker
+from tests.support import golds
 
 _ENTER_SECONDS: Final = 90.0
 _DRAIN_SECONDS: Final = 300.0

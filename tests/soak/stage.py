@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from app.child import HOST, free_port
-from lake.contract import TOPIC
-from tests.commands import Place
+from app.services.child_process import HOST, free_port
+from lake.contracts.event import TOPIC
 from tests.soak.clock import ClockError, WrongClock
 from tests.soak.disk import DiskError, SmallDisk
+from tests.support.commands import Place
 
 PARTITIONS: Final = 4
 STREAMS: Final = ("stream", "stream 2")

@@ -11,7 +11,7 @@ from typing import Final
 
 import psutil
 
-from app.child import spawn
+from app.services.child_process import spawn
 
 _LAST_WORD: Final = "wardlake: "
 """How a command begins the line that says why it ends. What a library's thread says after it is not its own."""

@@ -1,0 +1,47 @@
+"""``wardlake status``: looking at the lake."""
+
+from app import settings as configuration
+from app.cli.options import DataOption, JsonOption, KafkaOption, LakeOption, TopicOption
+from app.cli.output import out, print_json, table_of
+from app.jobs.lake_session import open_without_key
+from app.jobs.status import lag_by_partition, table_states
+from lake.query import lake_sql
+
+
+def status(
+    json: JsonOption = False,
+    data: DataOption = None,
+    lake: LakeOption = None,
+    kafka: KafkaOption = None,
+    topic: TopicOption = None,
+) -> None:
+    """Tables, versions, sizes, lag and the last landed batch."""
+    settings = configuration.load(find_demo=True, data=data, lake=lake, kafka=kafka, topic=topic)
+    opened = open_without_key(settings)
+    tables = table_states(opened)
+    lag = lag_by_partition(opened, settings.connection, settings.topic)
+    accounting = lake_sql.named(settings.lake, "accounting").row(0, named=True)
+    last = lake_sql.run(settings.lake, "SELECT max(ingested_at) AS last_landed FROM ops.ingest")
+    if json:
+        print_json(
+            {
+                "lake": str(settings.lake),
+                "tables": tables,
+                "lag": lag,
+                "messages": accounting,
+                "last_landed": last.item(),
+            }
+        )
+        return
+    out.print(f"lake {settings.lake}", markup=False)
+    out.print(table_of(["table", "version", "files", "bytes", "rows"], [row.values() for row in tables]))
+    if lag is None:
+        out.print(f"lag unknown: no broker answers at {settings.bootstrap}, or it has no topic {settings.topic}")
+    else:
+        out.print(table_of(["partition", "landed offset", "end offset", "lag"], [row.values() for row in lag]))
+    out.print(
+        "{messages:,} messages = {silver:,} silver + {quarantined:,} quarantined + {duplicates:,} duplicates".format(
+            **accounting
+        )
+    )
+    out.print(f"last landed {last.item().isoformat() if last.item() else 'never'}")

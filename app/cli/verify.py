@@ -1,0 +1,137 @@
+"""``wardlake verify``, ``replay`` and ``quarantine``: proving, rebuilding, trying again."""
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated
+
+import polars as pl
+import typer
+
+from app import settings as configuration
+from app.cli.options import DataOption, DedupKeyOption, JsonOption, KeyFileOption, LakeOption, PolicyOption
+from app.cli.output import err, out, print_json, progress_bar, table_of
+from app.jobs import replay as rebuilding
+from app.jobs import verify as checking
+from app.jobs.active_policy import masking_policy
+from app.jobs.lake_session import open_with_key, open_without_key
+from lake.contracts.tables import QUARANTINE
+from lake.security import audit_log
+
+quarantine = typer.Typer(help="What failed validation, and trying it again.", no_args_is_help=True)
+
+
+def verify(
+    json: JsonOption = False,
+    data: DataOption = None,
+    lake: LakeOption = None,
+    key_file: KeyFileOption = None,
+    dedup_key: DedupKeyOption = None,
+) -> None:
+    """Prove what the lake promises on what is stored. Exits 1 when a check finds a breach.
+
+    Checks the conservation law per partition, duplicate keys, contracts, masked forms, and that no identifier, however
+    it is spelled, is in its record's Silver row, in Gold's files or in the last export. Tells counts only.
+    """
+    settings = configuration.load(data=data, lake=lake, key_file=key_file, dedup_key=dedup_key)
+    checks = checking.verify(
+        open_with_key(settings),
+        settings.dedup_key,
+        progress=lambda name: err.print(f"checking {name}"),
+        dimensions=masking_policy(settings).dimensions,
+        export=settings.export,
+    )
+    broken = sum(not check.passed for check in checks)
+    passed = not broken
+    detail = f"{len(checks)} checks, {broken} broken; sealed messages opened in memory"
+    audit_log.append(settings.lake, "verify", detail, max(check.rows_scanned for check in checks))
+    if json:
+        print_json({"passed": passed, "checks": [{**asdict(check), "passed": check.passed} for check in checks]})
+    else:
+        rows = [
+            (c.check, c.table, c.rows_scanned, c.breaches, "ok" if c.passed else f"BREACH {c.detail}") for c in checks
+        ]
+        out.print(table_of(["check", "where", "rows scanned", "breaches", ""], rows))
+        out.print("verified: every check holds" if passed else "NOT verified: see the breaches above")
+    if not passed:
+        raise typer.Exit(1)
+
+
+def replay(
+    data: DataOption = None,
+    lake: LakeOption = None,
+    policy: PolicyOption = None,
+    key_file: KeyFileOption = None,
+    dedup_key: DedupKeyOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Rebuild Silver and the quarantine from Bronze with the policy now in force.
+
+    The new tables are built beside and taken over at the end; interrupted before then, the old ones stand.
+    """
+    settings = configuration.load(data=data, lake=lake, policy=policy, key_file=key_file, dedup_key=dedup_key)
+    rules = masking_policy(settings)
+    opened = open_with_key(settings)
+    with progress_bar("replaying", None) as bar:
+        result = rebuilding.replay(
+            opened,
+            rules,
+            settings.dedup_key,
+            _now,
+            lambda done, total: bar.update(bar.task_ids[0], completed=done, total=total),
+        )
+    audit_log.append(settings.lake, "replay", f"policy {rules.name} {rules.fingerprint}", result.messages)
+    _print_result("replayed", result, json=json)
+
+
+@quarantine.command("list")
+def list_quarantine(
+    json: JsonOption = False,
+    all: Annotated[bool, typer.Option("--all", help="Resolved ones too.")] = False,  # noqa: A002
+    limit: Annotated[int, typer.Option(min=1, help="Newest messages to show.")] = 100,
+    data: DataOption = None,
+    lake: LakeOption = None,
+) -> None:
+    """Show what is in quarantine and why: places and rule names, no values."""
+    held = open_without_key(configuration.load(data=data, lake=lake)).store(QUARANTINE).scan()
+    if not all:
+        held = held.filter(pl.col("resolved_at").is_null())
+    columns = ["topic", "kafka_partition", "kafka_offset", "ingested_at", "reasons", "resolved_at"]
+    rows = held.select(columns).sort("ingested_at", "kafka_partition", "kafka_offset", descending=True).head(limit)
+    found = rows.collect()
+    if json:
+        print_json(found.to_dicts())
+        return
+    reasons = held.select(pl.col("reasons").explode().alias("rule")).collect().to_series().value_counts(name="messages")
+    out.print(table_of(columns, found.with_columns(pl.col("reasons").list.join(", ")).iter_rows()))
+    out.print(table_of(["rule", "messages"], reasons.sort("messages", "rule", descending=[True, False]).iter_rows()))
+
+
+@quarantine.command("replay")
+def replay_quarantine(
+    data: DataOption = None,
+    lake: LakeOption = None,
+    policy: PolicyOption = None,
+    key_file: KeyFileOption = None,
+    dedup_key: DedupKeyOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Try what is in quarantine again under today's rules."""
+    settings = configuration.load(data=data, lake=lake, policy=policy, key_file=key_file, dedup_key=dedup_key)
+    rules = masking_policy(settings)
+    result = rebuilding.replay_quarantine(open_with_key(settings), rules, settings.dedup_key, _now)
+    audit_log.append(settings.lake, "quarantine_replay", f"policy {rules.name} {rules.fingerprint}", result.messages)
+    _print_result("tried again", result, json=json)
+
+
+def _print_result(what: str, result: rebuilding.Replayed, *, json: bool) -> None:
+    if json:
+        print_json(asdict(result))
+    else:
+        out.print(
+            f"{what}: {result.messages:,} messages: {result.silver:,} silver, "
+            f"{result.quarantined:,} quarantined, {result.duplicates:,} duplicates"
+        )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,1 @@
+"""Long-running processes that a command starts, watches and stops."""

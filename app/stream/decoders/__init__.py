@@ -1,0 +1,1 @@
+"""Decoders, one per message format: payload bytes to event columns."""

@@ -1,0 +1,1 @@
+"""How a benchmark is run, measured and recorded."""

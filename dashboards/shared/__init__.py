@@ -1,0 +1,1 @@
+"""What several pages use: data, filters, figures, charts, style."""

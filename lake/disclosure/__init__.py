@@ -1,0 +1,1 @@
+"""What may leave the lake: public figures and exports."""

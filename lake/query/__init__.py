@@ -1,0 +1,1 @@
+"""SQL over the lake: the product's own, and queries that somebody typed."""

@@ -1,0 +1,1 @@
+"""Encryption, masking policies, how identifiers are spelled, and the audit log."""

@@ -1,0 +1,1 @@
+"""The lake on disk: Delta tables, the fenced writer, and what keeps them small."""

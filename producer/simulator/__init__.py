@@ -1,0 +1,1 @@
+"""The simulated hospital group, and its ground truth."""

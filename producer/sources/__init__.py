@@ -1,0 +1,1 @@
+"""Files as messages for the topic: CSV, JSON arrays, NDJSON."""

@@ -1,0 +1,57 @@
+"""What a command imports to start: what others need is left out."""
+
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+from tests.support.commands import ROOT
+from tests.support.lakes import wardlake
+
+MODULES = "import sys, app.cli; app.cli.app.commands[sys.argv[1]]; print(*sys.modules)"
+LIGHT = {"quixstreams", "faker", "duckdb", "deltalake", "dataframely", "prefect", "sqlalchemy", "streamlit"}
+
+
+@pytest.mark.parametrize(
+    ("command", "without"),
+    [
+        ("broker", LIGHT),
+        ("dashboard", LIGHT),
+        ("flow", LIGHT),
+        ("flows", LIGHT),
+        ("prefect", LIGHT),
+        ("produce", {"quixstreams", "duckdb", "deltalake", "prefect", "sqlalchemy"}),
+        ("sql", {"quixstreams", "faker", "prefect", "sqlalchemy"}),
+        ("status", {"quixstreams", "faker", "prefect", "sqlalchemy"}),
+        ("stream", {"duckdb", "faker", "prefect", "sqlalchemy"}),
+    ],
+)
+def test_a_command_starts_without_what_others_need(command: str, without: set[str]) -> None:
+    ran = subprocess.run([sys.executable, "-c", MODULES, command], capture_output=True, text=True, check=True)
+    imported = set(ran.stdout.split())
+    assert "app.cli" in imported
+    assert imported & without == set()
+
+
+def test_what_the_contracts_keep_out_can_be_had_after_them() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", "import lake.contracts.tables, sqlalchemy; print(sqlalchemy.__name__)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout.strip() == "sqlalchemy"
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--version", "sql"]])
+def test_the_version_is_that_of_the_package(arguments: list[str]) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    ran = wardlake(*arguments)
+    assert (ran.code, ran.out, ran.err) == (0, f"wardlake {project['version']}\n", "")
+
+
+def test_the_help_names_the_version() -> None:
+    ran = wardlake("--help")
+    assert ran.code == 0
+    assert "--version" in ran.out

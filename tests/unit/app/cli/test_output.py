@@ -1,0 +1,160 @@
+"""What the commands print: rows and reports for people, CSV and JSON for programs."""
+
+import io
+import json
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+import pytest
+
+from app.cli.output import err, out, print_json, print_rows, progress_bar, table_of
+from app.cli.stream import Tally
+from app.stream.landing import Landed
+from tests.support.lakes import KEY_TEXT, make_lake, simulated, wardlake
+
+
+def printed(call: Callable[[], object]) -> str:
+    text = io.StringIO()
+    with redirect_stdout(text):
+        call()
+    return text.getvalue()
+
+
+FRAME: Final = pl.DataFrame(
+    {
+        "name": ["Ruíz, José", None],
+        "at": [datetime(2026, 3, 1, 8, tzinfo=UTC), None],
+        "list": [[1, 2], []],
+        "pair": [{"a": 1, "b": None}, None],
+    }
+)
+
+
+def test_json_is_one_line_with_times_in_iso_8601() -> None:
+    text = printed(lambda: print_json({"at": datetime(2026, 3, 1, tzinfo=UTC), "day": date(2026, 3, 1), "raw": b"\1"}))
+    assert text == '{"at": "2026-03-01T00:00:00+00:00", "day": "2026-03-01", "raw": "01"}\n'
+
+
+def test_rows_as_json() -> None:
+    first, second = json.loads(printed(lambda: print_rows(FRAME, "json")))
+    assert first == {
+        "name": "Ruíz, José",
+        "at": "2026-03-01T08:00:00+00:00",
+        "list": [1, 2],
+        "pair": {"a": 1, "b": None},
+    }
+    assert (second["name"], second["at"], second["list"]) == (None, None, [])
+
+
+def test_rows_as_csv() -> None:
+    lines = printed(lambda: print_rows(FRAME, "csv")).splitlines()
+    assert lines[0] == "name,at,list,pair"
+    assert lines[1].startswith('"Ruíz, José",2026-03-01T08:00:00.000000+00:00,"[1, 2]","{""a"": 1,')
+    assert lines[2].startswith(",,[],")
+
+
+def test_rows_as_a_table_are_not_cut_in_a_pipe() -> None:
+    wide = pl.DataFrame({f"column_{number}": ["x" * 10] for number in range(10)})
+    shown = printed(lambda: print_rows(wide, "table"))
+    assert shown.count("x" * 10) == 10
+    assert "…" not in shown
+
+
+def test_a_table_shows_nothing_for_null_and_counts_with_commas() -> None:
+    shown = printed(lambda: out.print(table_of(["a", "b", "c"], [(None, 1_234_567, True)])))
+    assert [cell.strip() for cell in shown.splitlines()[3].strip("│\n").split("│")] == ["", "1,234,567", "True"]
+
+
+def test_progress_goes_to_stderr_and_only_to_a_terminal() -> None:
+    shown = io.StringIO()
+    with redirect_stderr(shown), progress_bar("publishing", 10) as bar:
+        bar.update(bar.task_ids[0], completed=10)
+    assert shown.getvalue() == ""
+    assert not err.is_terminal
+
+
+def landed(partition: int, **counts: int) -> Landed:
+    numbers = {"messages": 0, "silver": 0, "quarantined": 0, "duplicates": 0} | counts
+    return Landed("b1", "t1", partition, 0, numbers["messages"] - 1, **numbers, seconds={"mask": 0.012345})
+
+
+def test_the_tally_adds_up_what_landed() -> None:
+    tally = Tally()
+    tally.add([landed(0, messages=5, silver=3, quarantined=1, duplicates=1), landed(1, messages=2, silver=2)], 7)
+    tally.add([landed(0, messages=1, silver=1)], None)
+    tally.add([], 0)
+    assert (tally.messages, tally.silver, tally.quarantined, tally.duplicates) == (8, 6, 1, 1)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("output") / "lake"
+    make_lake(path, simulated(80))
+    return path
+
+
+def test_status_as_json(root: Path) -> None:
+    report = wardlake("status", "--lake", root, "--kafka", "127.0.0.1:1", "--json").json
+    assert set(report) == {"lake", "tables", "lag", "messages", "last_landed"}
+    assert [set(table) for table in report["tables"]] == [{"table", "version", "files", "bytes", "rows"}] * 5
+    assert report["lag"] is None
+    counts = report["messages"]
+    assert counts["messages"] == 80 == counts["silver"] + counts["quarantined"] + counts["duplicates"]
+    assert datetime.fromisoformat(report["last_landed"]).tzinfo == UTC
+
+
+def test_status_as_tables(root: Path) -> None:
+    shown = wardlake("status", "--lake", root, "--kafka", "127.0.0.1:1").out
+    assert "silver/events" in shown
+    assert "lag unknown: no broker answers at 127.0.0.1:1" in shown
+    assert "80 messages = " in shown
+
+
+def test_quarantine_list_tells_places_and_rules(root: Path) -> None:
+    found = wardlake("quarantine", "list", "--lake", root, "--json").json
+    columns = {"topic", "kafka_partition", "kafka_offset", "ingested_at", "reasons", "resolved_at"}
+    assert found
+    assert all(set(row) == columns and row["reasons"] and row["resolved_at"] is None for row in found)
+    assert len(wardlake("quarantine", "list", "--lake", root, "--json", "--limit", "1").json) == 1
+    shown = wardlake("quarantine", "list", "--lake", root)
+    assert (shown.code, "rule" in shown.out) == (0, True)
+
+
+def test_quarantine_replay_and_replay_tell_their_counts(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WARDLAKE_KEY", KEY_TEXT)
+    held = len(wardlake("quarantine", "list", "--lake", root, "--json").json)
+    again = wardlake("quarantine", "replay", "--lake", root, "--json").json
+    assert again == {"messages": held, "silver": 0, "quarantined": held, "duplicates": 0}
+    counts = wardlake("replay", "--lake", root, "--json").json
+    assert counts["messages"] == 80 == counts["silver"] + counts["quarantined"] + counts["duplicates"]
+    assert wardlake("replay", "--lake", root).out.startswith("replayed: 80 messages: ")
+    assert wardlake("verify", "--lake", root).code == 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        (),
+        ("demo",),
+        ("broker",),
+        ("produce",),
+        ("produce", "simulate"),
+        ("produce", "file"),
+        ("stream",),
+        ("sql",),
+        ("status",),
+        ("verify",),
+        ("replay",),
+        ("quarantine",),
+        ("quarantine", "list"),
+        ("quarantine", "replay"),
+    ],
+)
+def test_every_command_has_help(command: tuple[str, ...]) -> None:
+    ran = wardlake(*command, "--help")
+    assert (ran.code, ran.err) == (0, "")
+    assert "Usage: wardlake" in ran.out

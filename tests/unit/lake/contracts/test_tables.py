@@ -1,0 +1,133 @@
+"""The tables and their contracts: complete, fit for Delta, and refusing rows that break what they promise."""
+
+from datetime import UTC, date, datetime
+from typing import Any, Final
+
+import polars as pl
+import pytest
+
+from lake.contracts.event import FIELDS, REQUIRED, VALUE_SETS
+from lake.contracts.tables import AUDIT, BRONZE, INGEST, LANDED, PLACE, QUARANTINE, SILVER, TABLES, Table
+from lake.security.masking_policy import silver_column
+
+FITS_DELTA: Final = {pl.String, pl.Int32, pl.Int64, pl.Float64, pl.Binary, pl.Date, pl.Datetime, pl.List, pl.Struct}
+"""Unsigned integers overflow, Categorical and Enum panic, and floats are not meant by anything else here."""
+
+NOON: Final = datetime(2024, 3, 1, 12, 0, tzinfo=UTC)
+GOOD_PLACE: Final = {"topic_id": "t", "kafka_partition": 0, "kafka_offset": 5}
+GOOD: Final[dict[str, dict[str, Any]]] = {
+    BRONZE.name: GOOD_PLACE
+    | {
+        "topic": "t", "kafka_time": None, "ingested_at": NOON, "key_id": "0123456789abcdef", "payload": None,
+        "ingest_date": NOON.date(),
+    },
+    SILVER.name: GOOD_PLACE
+    | dict.fromkeys(map(silver_column, FIELDS))
+    | {
+        "message_id": "m", "event_type": "admit", "event_time": NOON, "patient_key": "a" * 32, "visit_key": "b" * 32,
+        "facility": "F", "department": "D", "policy": "display", "policy_fingerprint": "0" * 16, "content_hash": -1,
+        "ingested_at": NOON, "event_date": NOON.date(),
+    },
+    INGEST.name: {
+        "batch_id": "x", "kind": "stream", "topic_id": "t", "kafka_partition": 0, "first_offset": 1, "last_offset": 9,
+        "messages": 6, "silver": 3, "quarantined": 2, "duplicates": 1, "unknown_fields": 0, "rules": [], "fields": [],
+        "seconds": [], "policy": "display", "policy_fingerprint": "0" * 16, "ingested_at": NOON,
+        "ingest_date": NOON.date(),
+    },
+}  # fmt: skip
+GOOD[QUARANTINE.name] = GOOD[BRONZE.name] | {"reasons": ["not_json"], "resolved_at": None}
+
+
+def broken(table: Table, **changes: Any) -> set[str]:
+    """The rules that a good row breaks once these columns are changed."""
+    row = pl.DataFrame([GOOD[table.name] | changes], schema=table.polars_schema)
+    _, failure = table.schema.filter(row)
+    return set(failure.counts())
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_a_table_fits_delta_and_has_its_partition_column(table: Table) -> None:
+    types = {dtype.base_type() for dtype in table.polars_schema.values()}
+    assert types <= FITS_DELTA
+    assert table.polars_schema[table.partition] == pl.Date
+    assert table.empty().schema == table.polars_schema
+    assert table.empty().is_empty()
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_times_are_utc_microseconds(table: Table) -> None:
+    times = {dtype for dtype in table.polars_schema.values() if isinstance(dtype, pl.Datetime)}
+    assert times == {pl.Datetime("us", "UTC")}
+
+
+def test_names_are_unique_and_in_their_layers() -> None:
+    assert len({table.name for table in TABLES}) == len(TABLES)
+    assert {table.name.partition("/")[0] for table in TABLES} == {"bronze", "silver", "ops"}
+
+
+def test_silver_comes_last_so_that_a_cut_short_landing_shows() -> None:
+    assert LANDED == (BRONZE, QUARANTINE, INGEST, SILVER)
+
+
+@pytest.mark.parametrize("table", [BRONZE, QUARANTINE, SILVER], ids=lambda table: table.name)
+def test_every_row_points_to_its_message(table: Table) -> None:
+    assert set(PLACE) <= set(table.polars_schema)
+
+
+def test_the_quarantine_is_bronze_with_reasons() -> None:
+    added = set(QUARANTINE.polars_schema) - set(BRONZE.polars_schema)
+    assert added == {"reasons", "resolved_at"}
+    assert set(BRONZE.polars_schema) < set(QUARANTINE.polars_schema)
+
+
+def test_silver_has_every_field_of_the_event_under_its_masked_name() -> None:
+    assert set(map(silver_column, FIELDS)) <= set(SILVER.polars_schema)
+    assert not {"patient_id", "visit_id", "date_of_birth", "payload"} & set(SILVER.polars_schema)
+
+
+@pytest.mark.parametrize("table", [BRONZE, QUARANTINE, AUDIT], ids=lambda table: table.name)
+def test_no_field_of_an_event_is_stored_in_clear_outside_silver(table: Table) -> None:
+    assert not {*FIELDS, "kafka_key", "headers"} & set(table.polars_schema)
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_good_row_is_good(name: str) -> None:
+    [table] = [table for table in TABLES if table.name == name]
+    assert set(GOOD[name]) == set(table.polars_schema)
+    assert broken(table) == set()
+
+
+@pytest.mark.parametrize("field", REQUIRED)
+def test_silver_refuses_a_row_without_a_required_field(field: str) -> None:
+    assert f"{silver_column(field)}|nullability" in broken(SILVER, **{silver_column(field): None})
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({"event_type": "arrive"}, "event_type_allowed"),
+        *(({name: "other value"}, "coded_values_allowed") for name in sorted({*VALUE_SETS} - {"event_type"})),
+        ({"event_date": date(2024, 3, 2)}, "event_date_is_of_event_time"),
+        ({"patient_key": "MRN-100001"}, "pseudonyms_well_formed"),
+        ({"visit_key": "A" * 32}, "pseudonyms_well_formed"),
+        ({"kafka_offset": -1}, "kafka_offset|min"),
+        ({"policy": ""}, "policy|min_length"),
+        ({"policy_fingerprint": "display"}, "policy_fingerprint|regex"),
+    ],
+)
+def test_silver_refuses(changes: dict[str, Any], rule: str) -> None:
+    assert broken(SILVER, **changes) == {rule}
+
+
+@pytest.mark.parametrize("lost", [{"messages": 7}, {"silver": 2}, {"quarantined": 3}, {"duplicates": 0}])
+def test_the_books_must_account_for_every_message(lost: dict[str, int]) -> None:
+    assert broken(INGEST, **lost) == {"every_message_is_accounted_for"}
+
+
+@pytest.mark.parametrize("reasons", [[], [None], None])
+def test_a_quarantined_message_has_a_reason(reasons: Any) -> None:
+    assert broken(QUARANTINE, reasons=reasons)
+
+
+def test_a_sealed_message_names_its_key() -> None:
+    assert broken(BRONZE, key_id="the key") == {"key_id|regex"}

@@ -1,0 +1,186 @@
+"""Spellings: what of a record is found in a text, however it is written, and what is left alone."""
+
+import unicodedata
+from typing import Final
+
+import pytest
+
+from lake.security.identifiers.finding import scrubbed, scrubbed_all
+from lake.security.identifiers.folding import folded
+from lake.security.identifiers.spellings import spellings_of
+
+PERSON: Final = {
+    "patient_name": "Siobhán O'Brien-Smith",
+    "ssn": "123-45-6789",
+    "phone": "(415) 555-0199",
+    "email": "siob.obrien@mail.example",
+    "address": "742 Evergreen Terrace Apt 3, Springfield, IL 62704",
+    "date_of_birth": "1961-04-05",
+    "patient_id": "MRN00012345",
+    "visit_id": "V12-00000077",
+}
+R: Final = "[redacted]"
+
+
+def told(text: str, **person: str) -> str:
+    return scrubbed(text, spellings_of(person or PERSON))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Obrien here", f"{R} here"),
+        ("SIOBHAN said", f"{R} said"),
+        ("sIoBhAn", R),
+        (unicodedata.normalize("NFD", "Siobhán"), R),
+        ("o\u2019brien\u2010smith", R),
+        ("O BRIEN", R),
+        ("Smith, Siobhan", R),
+        ("S. Smith", R),
+        ("sobrien", R),
+        ("SiobhanOBrien", R),
+        ("siobhanobrien_34", f"{R}_34"),
+        ("Smi\u200bth", R),
+        ("ADT0001234520240101", f"ADT{R}20240101"),
+        ("mrn 12345 x", f"mrn {R} x"),
+        ("v12 00000077", R),
+        ("SSN 123 \u2013 45 \u2013 6789", f"SSN {R}"),
+        ("123\u00a045\u00a06789", R),
+        ("no. 1234567890", f"no. {R}0"),
+        ("555.0199", R),
+        ("5 Apr 61", R),
+        ("05APR1961", R),
+        ("april 5, 1961", R),
+        ("5/4/61", R),
+        ("040561", R),
+        ("x19610405y", f"x{R}y"),
+        ("at 742 EVERGREEN TER.", f"at {R}."),
+        ("evergreen ter lives", f"{R} lives"),
+        ("siob.obrien (at) mail", f"{R} (at) mail"),
+        ("zip 62704", f"zip {R}"),
+    ],
+)
+def test_it_is_found_however_it_is_written(text: str, shown: str) -> None:
+    assert told(text) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Smithy",
+        "smithfield",
+        "Smith\u200bson",
+        "O negative",
+        "apt 3",
+        "1961 beds",
+        "5 mg",
+        "Terrace",
+        "mail",
+        "[redacted]",
+        "",
+    ],
+)
+def test_what_only_resembles_it_stays(text: str) -> None:
+    assert told(text) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "shown"),
+    [
+        ("R.J. Long", "Mr. R.J. Long", f"Mr. {R}"),
+        ("Robert Long", "patient: LONG", f"patient: {R}"),
+        ("Robert Long", "R. Long", R),
+        ("Li Wu", "Wu, Li", f"{R}, {R}"),
+        ("L. Wu", "seen: Wu", f"seen: {R}"),
+        ("Hung Le", "Le was at le bain, ms. le", f"{R} was at le bain, ms. {R}"),
+        ("Hung Le", "hungle", R),
+        ("Thanh Do", "do not wake Mr. Do", f"do not wake Mr. {R}"),
+        ("Will May", "will march; Will called", f"will march; {R} called"),
+        ("Straßer, İpek", "STRASSER; i̇pek and İPEK", f"{R} and {R}"),
+        ("Παπαδόπουλος", "ΠΑΠΑΔΟΠΟΥΛΟΣ", R),
+        ("王伟", "患者王伟出院", f"患者{R}出院"),
+        ("王 伟", "患者王伟出院", f"患者{R}出院"),
+        ("Juan de la Cruz", "de la Cruz", R),
+        ("Sean McDonald", "Mc Donald", R),
+        ("Dr. Peter Parker Jr.", "Peter P., Jr. and Dr. Bell", f"{R} P., Jr. and Dr. Bell"),
+        ("Jane", "jane's mother", f"{R}'s mother"),
+        ("Peter Smith", "the Smiths", f"the {R}"),
+        ("John Quincy Adams", "jqadams, JQAdams", f"{R}, {R}"),
+        ("María de la Cruz Peña", "delacruz", R),
+        ("John Wu", "jwu wrote", f"{R} wrote"),
+        ("Siobhán O'Brien-Ní Dhomhnaill", "SOBRIEN", R),
+        ("Ines Hara-Lindqvist Roe", "ilindqvist", R),
+        ("Juan Carlos Ortega", "jcortega", R),
+        ("SMITH^JOHN^Q", "John Smith", R),
+        ("Kamakawiwo\u02bbole", "Kamakawiwo'ole", R),
+        ("김철수", "김철수는 안정", f"{R}는 안정"),
+        ("सीताराम यादव", "सीताराम ठीक", f"{R} ठीक"),
+        ("محمد علي", "مـحـمـد", R),
+        ("Müller", "Frau Mueller", f"Frau {R}"),
+        ("An Tran", "Constant range", "Constant range"),
+        ("Li Ver", "Liver biopsy", f"{R} biopsy"),
+        ("Unknown Male", "unknown male, 40", "unknown male, 40"),
+        ("Sal", "Saline flush", "Saline flush"),
+    ],
+)
+def test_names_of_many_kinds(name: str, text: str, shown: str) -> None:
+    assert told(text, patient_name=name) == shown
+
+
+def test_texts_of_one_record_are_scrubbed_as_each_alone() -> None:
+    texts = ["Siobhan", "", "[redacted] O", "Brien", "SSN 123-45", "6789", "Smith"]
+    spellings = spellings_of(PERSON)
+    assert scrubbed_all(texts, spellings) == [scrubbed(text, spellings) for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("address", "text", "shown"),
+    [
+        ("5 El Camino Real, Tustin, CA 92780", "at 5 el camino real now", f"at {R} now"),
+        ("402 5th Avenue, Troy, NY 12180", "on 5TH AVE.", f"on {R}."),
+        ("9 Wexcombe Expressway, Troy, NY 12180", "Wexcombe Expy", R),
+        ("One Wexcombe Street, Reno, NV 89501", "Wexcombe St", R),
+        ("29 Saint Brendan Ct Apt 4B, Troy, NY 12180", "St. Brendan Court", R),
+        ("77 Mount Baker Pkwy, Philadelphia, PA 19103-5521", "Mt Baker Pky, 19103 5521", f"{R}, {R}"),
+        ("c/o Ann Lee, 88 Vine Hollow Path, Troy, NY 12180", "88 vine hollow path", R),
+        ("12 1/2 Elmwood Ave, Troy, NY 12180", "12 1/2 Elmwood", f"12 {R}"),
+        ("100 Main St N, Troy, NY 12180", "100 Main", R),
+        ("PO Box 1447, Troy, NY 12180", "p.o. box 1447", f"p.o. {R}"),
+        ("P.O.B. 1182, Troy, NY 12180", "box 1182, pob 1182, P.O. Box 1182", f"{R}, {R}, P.O. {R}"),
+        ("Königsallee 7, Düsseldorf", "Koenigsallee; Königsallee 7", f"Koenigsallee; {R}"),
+        ("Springfield, IL 62704", "Springfield", "Springfield"),
+    ],
+)
+def test_streets_of_many_kinds(address: str, text: str, shown: str) -> None:
+    assert told(text, address=address) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["4.5.1961", "1961/5/4", "NOV51961", "NOVEMBER051961", "Nov0561", "19610511", "D19611105", "61-05-11", "5 11 61"],
+)
+def test_a_date_of_birth_in_any_order(text: str) -> None:
+    born = "1961-11-05" if "4" not in text else "1961-05-04"
+    assert not set("1456") & set(told(text, date_of_birth=born).replace(R, ""))
+
+
+@pytest.mark.parametrize(
+    ("phone", "text"),
+    [("+44 20 7946 0958", "020 7946 0958"), ("+44 20 7946 0958", "7946 0958"), ("+49 89 6321 7745", "6321 7745")],
+)
+def test_a_phone_of_another_country_in_its_national_form(phone: str, text: str) -> None:
+    assert told(text, phone=phone).replace("020 ", "") == R
+
+
+def test_a_very_long_identifier_goes_whole() -> None:
+    long = "AB" * 100
+    assert told(f"x {long} y", patient_id=long) == f"x {R} y"
+
+
+def test_a_record_without_identifiers_finds_nothing() -> None:
+    assert scrubbed("Jane Roe, 123-45-6789", spellings_of(dict.fromkeys(PERSON))) == "Jane Roe, 123-45-6789"
+
+
+def test_folding_leaves_letters_and_digits() -> None:
+    assert folded("Straße 5\u00bd, İÇ-\u0301é_ﬁ\u200b") == "strasse512icefi"
+    assert folded("O'Brien, J.-P. 12") == "obrienjp12"
