@@ -100,7 +100,7 @@ clean: ## remove the environments and caches; data/ stays
 	@echo "data/ was left alone; 'make clean-data' removes it"
 
 clean-data: ## remove data/: the lake and its key
-	@echo "removing data/: the tables, and the key that opens what is sealed in them"
+	@echo "removing data/: the tables, and the key that opens what is encrypted in them"
 	rm -rf data
 
 $(READY): requirements.lock pyproject.toml $(UV_READY)

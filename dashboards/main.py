@@ -16,7 +16,7 @@ FOLDER: Final = Path(__file__).parent / "screens"
 
 
 @dataclass(frozen=True)
-class Listed:
+class PageSpec:
     """A page: its file in ``screens/``, its title, the filters that apply to it, and whether it needs Gold."""
 
     name: str
@@ -26,12 +26,12 @@ class Listed:
 
 
 PAGES: Final = (
-    Listed("admissions", "Admissions", filters.ALL_OF_THEM),
-    Listed("diagnoses", "Diagnoses and treatments", filters.ALL_OF_THEM),
-    Listed("kpis", "Hospital KPIs", filters.ALL_OF_THEM),
-    Listed("compliance", "Compliance", ("period",)),
-    Listed("pipeline", "Pipeline", needs_gold=False),
-    Listed("sql", "SQL"),
+    PageSpec("admissions", "Admissions", filters.ALL_OF_THEM),
+    PageSpec("diagnoses", "Diagnoses and treatments", filters.ALL_OF_THEM),
+    PageSpec("kpis", "Hospital KPIs", filters.ALL_OF_THEM),
+    PageSpec("compliance", "Compliance", ("period",)),
+    PageSpec("pipeline", "Pipeline", needs_gold=False),
+    PageSpec("sql", "SQL"),
 )
 
 

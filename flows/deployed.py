@@ -15,9 +15,9 @@ from prefect.states import Completed, Failed
 from app import settings as configuration
 from flows import artifacts
 from flows.environment import DEMO
-from flows.priority import give_way
+from flows.priority import lower_priority
 from flows.sequences import Outcome, Run, carry_out
-from flows.steps import Given, Step
+from flows.steps import Step, T
 
 RETRIES: Final = 3
 RETRY_SECONDS: Final = 20
@@ -59,7 +59,7 @@ FLOWS: Final[dict[str, Flow[..., Any]]] = {one.name: one for one in (daily, gold
 class TaskRun(Run):
     """Carries out each step as a Prefect task."""
 
-    def __call__(self, step: Step[Given]) -> Given:
+    def __call__(self, step: Step[T]) -> T:
         """Carry out the step.
 
         Where a second try may help, a scheduled run makes up to three more; a person at a terminal is told at once.
@@ -74,7 +74,7 @@ class TaskRun(Run):
             cache_policy=NO_CACHE,
             persist_result=False,
         )
-        def carried_out() -> Given:
+        def carried_out() -> T:
             logger = get_run_logger()
             return self.carry_out(step, logger.info, logger.debug)
 
@@ -82,7 +82,7 @@ class TaskRun(Run):
 
 
 def _run(name: str, **options: bool) -> State[Outcome]:
-    give_way()
+    lower_priority()
     settings = configuration.load()
     run = TaskRun(settings, get_run_logger().info)
     outcome = carry_out(name, run, **options)

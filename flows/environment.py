@@ -25,7 +25,7 @@ NOT_TRACKED: Final = {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "
 """Prefect reports on its own use unless it is told not to."""
 
 
-def handed_on(settings: Settings) -> dict[str, str]:
+def child_environment(settings: Settings) -> dict[str, str]:
     """Variables from which ``settings.load`` makes the same settings, from any working directory.
 
     No key is among them: it is in the environment already, or in a file.
@@ -39,9 +39,9 @@ def handed_on(settings: Settings) -> dict[str, str]:
     return variables
 
 
-def hand_on(settings: Settings) -> None:
+def export_environment(settings: Settings) -> None:
     """Put these settings into this process's environment, for flows that are loaded here or started from here."""
-    os.environ.update(handed_on(settings))
+    os.environ.update(child_environment(settings))
 
 
 def auth() -> str | None:

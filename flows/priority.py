@@ -7,7 +7,7 @@ from typing import Final
 NICENESS: Final = 10
 
 
-def give_way(niceness: int = NICENESS) -> None:
+def lower_priority(niceness: int = NICENESS) -> None:
     """Lower this process's priority, and so that of its children, as ``nice`` does; nothing where it is lower already.
 
     Where cores are few, the stream's batches would otherwise wait for one while Gold is built. No effect on Windows.

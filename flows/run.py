@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from app.settings import Settings
 from flows import server
-from flows.environment import hand_on, prepare
-from flows.priority import give_way
+from flows.environment import export_environment, prepare
+from flows.priority import lower_priority
 from flows.sequences import Outcome, Run, carry_out
 from flows.steps import Progress
 
@@ -15,7 +15,7 @@ def run_now(name: str, settings: Settings, progress: Progress, detail: Progress,
 
     ``progress`` is told of each step, ``detail`` of what it is at. Raises what a step raises (``sequences.Run``).
     """
-    give_way()
+    lower_priority()
     api = server.named()
     if api is not None and server.lets_in(api):
         return _seen(name, settings, **options)
@@ -27,7 +27,7 @@ def run_now(name: str, settings: Settings, progress: Progress, detail: Progress,
 
 def _seen(name: str, settings: Settings, **options: bool) -> Outcome:
     """Run it so that it is seen in Prefect's UI. The flow reads its settings from the environment."""
-    hand_on(settings)
+    export_environment(settings)
     prepare()
     from prefect import State
 

@@ -14,7 +14,7 @@ from polars.exceptions import PanicException
 from app.failures import where
 from app.settings import Settings
 from flows import steps
-from flows.steps import Given, Progress, Step
+from flows.steps import Progress, Step, T
 from lake.contracts.tables import INGEST
 from lake.errors import StepError, WardlakeError
 from lake.storage.store import open_lake
@@ -50,7 +50,7 @@ class Outcome:
 class Runner(Protocol):
     """What carries out a step and returns its result."""
 
-    def __call__(self, step: Step[Given]) -> Given:
+    def __call__(self, step: Step[T]) -> T:
         """Carry out the step."""
         ...
 
@@ -68,11 +68,11 @@ class Run:
     detail: Progress = field(default=lambda _: None)
     done: list[Done] = field(default_factory=list)
 
-    def __call__(self, step: Step[Given]) -> Given:
+    def __call__(self, step: Step[T]) -> T:
         """Carry out the step."""
         return self.carry_out(step, self.progress, self.detail)
 
-    def carry_out(self, step: Step[Given], progress: Progress, detail: Progress) -> Given:
+    def carry_out(self, step: Step[T], progress: Progress, detail: Progress) -> T:
         """Carry out the step and tell of it there."""
         progress(step.name)
         started = perf_counter()
@@ -145,7 +145,7 @@ def nothing_landed(settings: Settings) -> bool:
     return open_lake(settings.lake).store(INGEST).scan().head(1).collect().is_empty()
 
 
-def without_values_in_errors(step: str, work: Callable[[], Given]) -> Given:
+def without_values_in_errors(step: str, work: Callable[[], T]) -> T:
     """The result of ``work``; an error that is not ours becomes a ``StepError`` without its text or chain."""
     try:
         return work()

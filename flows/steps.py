@@ -17,17 +17,17 @@ from lake.errors import BrokerError, NotCaughtUpError, TopicRecreatedError, Ward
 from lake.gold.build import Built
 from lake.quality.run import Report, Result, Stages
 
-Given = TypeVar("Given")
+T = TypeVar("T")
 Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Step(Generic[Given]):
+class Step(Generic[T]):
     """One step. ``retry_on``: the errors that a second try may cure."""
 
     name: str
-    run: Callable[[Settings, Progress], Given]
-    says: Callable[[Given], str]
+    run: Callable[[Settings, Progress], T]
+    says: Callable[[T], str]
     retry_on: tuple[type[WardlakeError], ...] = ()
 
 

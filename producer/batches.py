@@ -16,7 +16,7 @@ class BadLine:
 
 
 @dataclass
-class Block:
+class MessageBatch:
     """Kafka messages in the order they are sent, and what the source has to say about them.
 
     ``keys`` and ``values`` have the same length; a key is the patient's identifier, or None where none
@@ -41,6 +41,6 @@ class Block:
 class Source(Protocol):
     """Whatever the publisher can publish: the simulator, a file."""
 
-    def blocks(self) -> Iterator[Block]:
+    def blocks(self) -> Iterator[MessageBatch]:
         """Blocks in the order their messages are to be sent; can be taken once."""
         ...

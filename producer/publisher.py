@@ -18,7 +18,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from lake.errors import BrokerError, UsageError
 from lake.kafka import Kafka, reach
-from producer.batches import Block
+from producer.batches import MessageBatch
 
 _SLICE: Final = 1_000
 _TICK: Final = 0.02
@@ -114,7 +114,7 @@ class Publisher:
         self._failed: Counter[str] = Counter()
         self._turn = self._reported = 0.0
 
-    def publish(self, blocks: Iterable[Block]) -> PublishResult:
+    def publish(self, blocks: Iterable[MessageBatch]) -> PublishResult:
         """Send every block and wait until all is delivered, or has failed.
 
         Where ``stop`` ends it early, what is queued is still delivered, and the result says so. Raises
@@ -133,7 +133,7 @@ class Publisher:
             time.monotonic() - began,
         )
 
-    def _send_block(self, block: Block) -> bool:
+    def _send_block(self, block: MessageBatch) -> bool:
         """Send a block; whether there may be more."""
         step = _SLICE if self._rate is None else max(1, min(_SLICE, int(self._rate * _TICK)))
         for first in range(0, len(block), step):

@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from hypothesis import settings as hypothesis_settings
 
 from app.services.broker import EmbeddedBroker
-from flows.priority import NICENESS, give_way
+from flows.priority import NICENESS, lower_priority
 from tests.support import browser, topics
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -45,7 +45,7 @@ def pytest_configure() -> None:
     a test of flows took 131 s, and takes 33 so.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    give_way(NICENESS - 1)
+    lower_priority(NICENESS - 1)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -47,9 +47,9 @@ def dashboard(
 
 def of(settings: Settings, *, host: str = HOST, port: int = PORT, more: dict[str, str] | None = None) -> Dashboard:
     """The dashboards of these settings, not started yet; ``more`` variables for them."""
-    from flows.environment import handed_on
+    from flows.environment import child_environment
 
-    return Dashboard(_main(), handed_on(settings) | (more or {}), host=host, port=port)
+    return Dashboard(_main(), child_environment(settings) | (more or {}), host=host, port=port)
 
 
 def _run(running: Dashboard, stopping: threading.Event) -> None:

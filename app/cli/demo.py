@@ -117,7 +117,7 @@ def _live(settings: Settings, plan: LiveState, stack: ExitStack) -> None:
 
 def _go_on(settings: Settings, server: "PrefectServer", plan: LiveState, state: Path) -> None:
     """Dashboards, feed, stream and flows at work, each a process of its own so as not to slow down the stream."""
-    from flows.environment import DASHBOARD, DEMO, handed_on
+    from flows.environment import DASHBOARD, DEMO, child_environment
 
     with dashboard.of(settings, port=usual_or_free(PORT), more=server.for_dashboards) as dashboards:
         err.print("waiting for the dashboards and the Prefect server")
@@ -126,7 +126,7 @@ def _go_on(settings: Settings, server: "PrefectServer", plan: LiveState, state: 
         server.wait()
         err.print(f"Prefect UI at {server.ui}: the flows, their schedules and runs")
         err.print(f"it asks for a sign-in: the line in {server.auth_file}", markup=False, soft_wrap=True)
-        ours = handed_on(settings)
+        ours = child_environment(settings)
         told = ours | server.environment | {DEMO: "1", DASHBOARD: dashboards.address}
         command = [sys.executable, "-m", "app"]
         flows = spawn([*command, "flows", "serve"], os.environ | told, log=server.home / "flows.log")

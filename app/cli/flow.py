@@ -130,7 +130,7 @@ def serve(
     from flows import environment, server
 
     api = server.require(allow_open=allow_open_server)
-    environment.hand_on(settings)
+    environment.export_environment(settings)
     environment.prepare()
     from flows import serve as serving
 

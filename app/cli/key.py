@@ -43,7 +43,7 @@ def create(
 
 @key.command("rotate")
 def rotate(
-    reseal: Annotated[bool, typer.Option("--reseal", help="Seal old rows with the new key too.")] = False,
+    reencrypt: Annotated[bool, typer.Option("--reencrypt", help="Encrypt old rows with the new key too.")] = False,
     new_key_file: Annotated[
         Path | None, typer.Option("--new-key-file", help="Another file for the new key; made if absent.")
     ] = None,
@@ -51,7 +51,7 @@ def rotate(
     lake: LakeOption = None,
     key_file: KeyFileOption = None,
 ) -> None:
-    """Give the lake a new key: new rows are sealed with it, old ones stay readable, pseudonyms stay as they are.
+    """Give the lake a new key: new rows are encrypted with it, old ones stay readable, pseudonyms stay as they are.
 
     The new key takes the key file's place; the old one is kept beside it under its id. Streams that run with the old
     key end with exit code 2 and land nothing more: start them again.
@@ -61,28 +61,28 @@ def rotate(
     done = rotating.rotate(settings, named)
     _say(f"key {done.old} gave way to key {done.new}")
     _say(_next(settings, named, done))
-    if reseal:
-        _reseal(done.lake)
+    if reencrypt:
+        _reencrypt(done.lake)
     else:
-        _say("rows that were sealed before are read with what the lake keeps; 'wardlake key reseal' seals them anew")
+        _say("older rows stay encrypted with earlier keys, which the lake keeps; 'wardlake key reencrypt' changes that")
 
 
-@key.command("reseal")
-def reseal(
+@key.command("reencrypt")
+def reencrypt(
     data: DataOption = None,
     lake: LakeOption = None,
     key_file: KeyFileOption = None,
 ) -> None:
-    """Seal with the lake's key what an earlier one sealed, so that no earlier key is needed for it.
+    """Encrypt with the lake's key what an earlier one encrypted, so that no earlier key is needed for it.
 
     A day of messages at a time; a stream lands in between. Interrupted, the next run does what is left.
     """
-    _reseal(open_with_key(configuration.load(data=data, lake=lake, key_file=key_file)))
+    _reencrypt(open_with_key(configuration.load(data=data, lake=lake, key_file=key_file)))
 
 
-def _reseal(lake: Lake) -> None:
-    rows = rotating.reseal(lake, _say)
-    _say(f"{rows:,} rows sealed anew: all are sealed with key {lake.key.key_id}, the lake holds no earlier sealing key")
+def _reencrypt(lake: Lake) -> None:
+    rows = rotating.reencrypt(lake, _say)
+    _say(f"{rows:,} rows re-encrypted: all rows use key {lake.key.key_id}, the lake holds no earlier key")
     _say("the old files go with 'wardlake flow maintain', from an hour on")
 
 

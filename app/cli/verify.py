@@ -42,7 +42,7 @@ def verify(
     )
     broken = sum(not check.passed for check in checks)
     passed = not broken
-    detail = f"{len(checks)} checks, {broken} broken; sealed messages opened in memory"
+    detail = f"{len(checks)} checks, {broken} broken; encrypted messages opened in memory"
     audit_log.append(settings.lake, "verify", detail, max(check.rows_scanned for check in checks))
     if json:
         print_json({"passed": passed, "checks": [{**asdict(check), "passed": check.passed} for check in checks]})

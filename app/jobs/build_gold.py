@@ -25,7 +25,7 @@ def build(settings: Settings, *, full: bool = False, progress: Callable[[str], N
     if beds.rows is None:
         progress(f"no staffed beds at {settings.staffed_beds_path}: occupancy rates are null")
     lake = open_with_key(settings)
-    ask = building.Ask(
+    ask = building.BuildOptions(
         beds=beds,
         timezone=settings.timezone,
         stale_visit_days=settings.stale_visit_days,
@@ -36,7 +36,7 @@ def build(settings: Settings, *, full: bool = False, progress: Callable[[str], N
     )
     built = building.build(lake, ask)
     if built.kind != "unchanged":
-        detail = f"build {built.build_id} ({built.kind}); sealed messages opened in memory to measure masking"
+        detail = f"build {built.build_id} ({built.kind}); encrypted messages opened in memory to measure masking"
         audit_log.append(lake.root, "gold_build", detail, built.new_events)
     if published := last(lake.root):
         progress("hiding small cells")

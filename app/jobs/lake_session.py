@@ -42,10 +42,10 @@ def open_without_key(settings: Settings) -> Lake:
 
 
 def _whole(lake: Lake, settings: Settings) -> Lake:
-    """Carry through what a crash cut short: a takeover, a landing."""
+    """Carry through what a crash cut short: a table swap, a landing."""
     policy = masking_policy(settings)
     with lake.landing_lock():
-        Landing(lake, policy, settings.dedup_key, lambda: datetime.now(UTC)).make_whole()
+        Landing(lake, policy, settings.dedup_key, lambda: datetime.now(UTC)).recover()
     return lake
 
 

@@ -44,7 +44,7 @@ class Maintained:
 
     ``forget`` and ``compact`` count the table's live files and their bytes before and after, ``vacuum`` the live and
     the dead ones, ``log`` the files of the Delta log. ``keys`` changes nothing: ``detail`` says how many rows are
-    sealed with which key.
+    encrypted with which key.
     """
 
     table: str
@@ -127,8 +127,8 @@ def _keys(lake: Lake, progress: Progress) -> Iterator[Maintained]:
         store, clock = lake.store(table), _Clock()
         store.refresh()
         size = care.live(store)
-        keys = ", ".join(f"key {key_id}: {rows:,} rows" for key_id, rows in care.sealed_with(store).items())
-        yield clock.note(table, "keys", size, size, keys or "no sealed row")
+        keys = ", ".join(f"key {key_id}: {rows:,} rows" for key_id, rows in care.encrypted_with(store).items())
+        yield clock.note(table, "keys", size, size, keys or "no encrypted row")
 
 
 def _again_if_the_log_moved(

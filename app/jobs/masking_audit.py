@@ -18,7 +18,7 @@ from lake.quality.masked_forms import form_breaches
 from lake.security.encryption import places
 from lake.security.identifiers.finding import REDACTED
 from lake.security.identifiers.spellings import IDENTIFIERS
-from lake.storage.chunked_scan import PARTITION, Positions, slices
+from lake.storage.chunked_scan import PARTITION, Positions, chunks
 from lake.storage.store import Lake
 
 MEASURED: Final = pl.Schema({"day": pl.Date, "policy": pl.String, "rows_scanned": pl.Int64, "rows_broken": pl.Int64})
@@ -44,7 +44,7 @@ def measure_masking(
     the rows above these offsets of Silver's snapshot in hand.
     """
     counts = [pl.DataFrame(schema=MEASURED)]
-    for rows in slices(lake, SILVER, above=above):
+    for rows in chunks(lake, SILVER, above=above):
         broken = (
             rows.select(PLACE)
             .hstack([_any_form_broken(rows)])
@@ -62,7 +62,7 @@ def measure_masking(
     return pl.concat(counts).group_by("day", "policy").sum().sort("day", "policy")
 
 
-def survivors(both: pl.DataFrame, rows: pl.DataFrame) -> Iterator[tuple[str, int, list[int]]]:
+def surviving_identifiers(both: pl.DataFrame, rows: pl.DataFrame) -> Iterator[tuple[str, int, list[int]]]:
     """Per identifier: its name, how many rows have one to search for, and in which rows (``row``) it survived.
 
     ``both``: rows ``with_their_messages``. The last is ``anybody's``: forms that no free text may hold.
@@ -86,12 +86,12 @@ def with_their_messages(lake: Lake, rows: pl.DataFrame, dimensions: Dimensions) 
 
 def open_payloads(lake: Lake, rows: pl.DataFrame) -> tuple[list[bytes | None], int]:
     """The payloads of rows of one topic, None for those that do not open, and how many those are."""
-    sealed = rows["payload"].to_list()
-    where = list(places(rows["topic_id"][0], rows["kafka_partition"], rows["kafka_offset"])) if sealed else []
+    encrypted = rows["payload"].to_list()
+    where = list(places(rows["topic_id"][0], rows["kafka_partition"], rows["kafka_offset"])) if encrypted else []
     try:
-        return lake.key.unseal(sealed, where, rows["key_id"]), 0
+        return lake.key.decrypt(encrypted, where, rows["key_id"]), 0
     except LakeError:
-        return _open_each(lake, sealed, where, rows["key_id"].to_list())
+        return _open_each(lake, encrypted, where, rows["key_id"].to_list())
 
 
 def _any_form_broken(rows: pl.DataFrame) -> pl.Series:
@@ -105,18 +105,20 @@ def _any_form_broken(rows: pl.DataFrame) -> pl.Series:
 
 def _surviving(lake: Lake, rows: pl.DataFrame, dimensions: Dimensions) -> pl.DataFrame:
     """The places of the rows that hold an identifier."""
-    found = sorted({row for _, _, held in survivors(with_their_messages(lake, rows, dimensions), rows) for row in held})
+    found = sorted(
+        {row for _, _, held in surviving_identifiers(with_their_messages(lake, rows, dimensions), rows) for row in held}
+    )
     return rows[found].select(*PLACE, survives=pl.lit(value=True))
 
 
 def _open_each(
-    lake: Lake, sealed: list[bytes | None], where: list[bytes], key_ids: list[str]
+    lake: Lake, encrypted: list[bytes | None], where: list[bytes], key_ids: list[str]
 ) -> tuple[list[bytes | None], int]:
     opened: list[bytes | None] = []
     closed = 0
-    for payload, at, key_id in zip(sealed, where, key_ids, strict=True):
+    for payload, at, key_id in zip(encrypted, where, key_ids, strict=True):
         try:
-            opened += lake.key.unseal([payload], [at], [key_id])
+            opened += lake.key.decrypt([payload], [at], [key_id])
         except LakeError:
             opened.append(None)
             closed += 1
@@ -124,11 +126,11 @@ def _open_each(
 
 
 def _unsealed(lake: Lake, wanted: pl.DataFrame) -> pl.DataFrame:
-    """The raw identifiers of these messages, read from sealed Bronze into memory."""
+    """The raw identifiers of these messages, read from encrypted Bronze into memory."""
     bounds = wanted.group_by(PARTITION).agg(low=pl.col("kafka_offset").min(), high=pl.col("kafka_offset").max())
     parts = []
     for topic_id, partition, low, high in bounds.iter_rows():
-        sealed = (
+        encrypted = (
             lake.store(BRONZE)
             .scan()
             .filter(
@@ -140,7 +142,7 @@ def _unsealed(lake: Lake, wanted: pl.DataFrame) -> pl.DataFrame:
             .collect()
             .join(wanted, on=PLACE, how="semi")
         )
-        payloads, _ = open_payloads(lake, sealed)
+        payloads, _ = open_payloads(lake, encrypted)
         raw = decode(payloads).select(IDENTIFIERS)
-        parts.append(sealed.select(PLACE).hstack(raw))
+        parts.append(encrypted.select(PLACE).hstack(raw))
     return pl.concat(parts)

@@ -16,7 +16,7 @@ from lake.contracts.tables import BRONZE, INGEST, PLACE, QUARANTINE, SILVER, UTC
 from lake.errors import StreamPositionError
 from lake.security.masking_policy import Policy
 from lake.storage import table_swap
-from lake.storage.chunked_scan import at_once, slices
+from lake.storage.chunked_scan import at_once, chunks
 from lake.storage.dedup_index import DedupIndex
 from lake.storage.store import Lake
 
@@ -46,11 +46,11 @@ def replay(
     taken over at the end: until then, and after a crash before then, the old ones stand. The stream waits meanwhile.
     """
     with lake.landing_lock():
-        Landing(lake, policy, dedup_key, now).make_whole()
+        Landing(lake, policy, dedup_key, now).recover()
         beside = table_swap.begin(lake, (QUARANTINE, INGEST, SILVER))
         total = int(lake.store(BRONZE).scan().select(pl.len()).collect().item())
         landed: list[Landed] = []
-        # Closed before the takeover, which is not to meet a compaction of what it takes.
+        # Closed before the table swap, which is not to meet a compaction of what it takes.
         with closing(Landing(beside, policy, dedup_key, now, kind="replay")) as landing:
             for rows in _in_order(lake):
                 for batch in decided(lake, policy, rows):
@@ -70,16 +70,16 @@ def replay(
 
 
 def replay_quarantine(lake: Lake, policy: Policy, dedup_key: Sequence[str], now: Callable[[], datetime]) -> Replayed:
-    """Try what is in quarantine again; what is valid now goes to Silver, or is counted when its twin is there.
+    """Try what is in quarantine again; what is valid now goes to Silver, or is counted if a duplicate is there.
 
     All of it becomes visible at once or, after a crash, not at all. Returns what the retried messages came to.
     """
     key, done, taken = key_columns(dedup_key), list[Replayed](), list[pl.DataFrame]()
     with lake.landing_lock():
-        Landing(lake, policy, dedup_key, now).make_whole()
+        Landing(lake, policy, dedup_key, now).recover()
         index = DedupIndex(lake.store(SILVER), key)
         beside = table_swap.begin(lake, (QUARANTINE, INGEST, SILVER))
-        for held in slices(lake, QUARANTINE, most=_SLICE_ROWS):
+        for held in chunks(lake, QUARANTINE, most=_SLICE_ROWS):
             settled = held
             if batches := decided(lake, policy, held.filter(pl.col("resolved_at").is_null())):
                 rows = pl.concat([silver_rows(batch) for batch in batches])

@@ -5,11 +5,11 @@ names it, the new one from then on (``app.jobs.lake_session`` puts it in its pla
 
 1. The new key is made beside the key file, and on disk.
 2. The old key file gets a second name, with the old key's id: a rotation destroys no key.
-3. The marker is replaced in one step: new key id, earlier keys sealed with the new key. From here on it is done.
+3. The marker is replaced in one step: new key id, earlier keys encrypted with the new key. From here on it is done.
 4. The new key takes the key file's name.
 
-It all happens under the landing lock. Whoever opened the lake with the old key lands nothing more: rows are sealed with
-one key at a time.
+It all happens under the landing lock. Whoever opened the lake with the old key lands nothing more: rows are encrypted
+with one key at a time.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from app.settings import Settings
 from lake.errors import UsageError
 from lake.security import audit_log
 from lake.security.encryption import LakeKey
-from lake.security.reencryption import reseal as seal_anew
+from lake.security.reencryption import reencrypt as seal_anew
 from lake.storage import metadata, store
 from lake.storage.atomic_write import sync_folder
 from lake.storage.store import Lake
@@ -74,13 +74,13 @@ def rotate(settings: Settings, named: Path | None = None) -> Rotated:
     return Rotated(store.open_lake(lake.root, new), lake.key.key_id, new.key_id, kept)
 
 
-def reseal(lake: Lake, progress: Callable[[str], None] = lambda _: None) -> int:
-    """Seal all rows with the lake's key, forget its earlier ones, and note it in ``ops/audit``; returns rows resealed.
+def reencrypt(lake: Lake, progress: Callable[[str], None] = lambda _: None) -> int:
+    """Encrypt all rows with the lake's key, forget earlier keys, and note it in ``ops/audit``; returns the rows.
 
-    Raises as ``lake.security.reencryption.reseal`` does. Cut short, it is carried on by the next run.
+    Raises as ``lake.security.reencryption.reencrypt`` does. Cut short, it is carried on by the next run.
     """
     rows = seal_anew(lake, progress)
-    audit_log.append(lake.root, "key_reseal", f"all rows are sealed with key {lake.key.key_id}", rows)
+    audit_log.append(lake.root, "key_reseal", f"all rows are encrypted with key {lake.key.key_id}", rows)
     return rows
 
 

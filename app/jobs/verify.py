@@ -15,7 +15,7 @@ from typing import Final
 
 import polars as pl
 
-from app.jobs.masking_audit import Dimensions, open_payloads, survivors, with_their_messages
+from app.jobs.masking_audit import Dimensions, open_payloads, surviving_identifiers, with_their_messages
 from app.stream.transforms.deduplicate import key_columns
 from lake import reference
 from lake.contracts.tables import BRONZE, INGEST, QUARANTINE, SILVER, Table
@@ -23,7 +23,7 @@ from lake.errors import LakeError
 from lake.quality.identifier_search import in_texts
 from lake.quality.masked_forms import form_breaches
 from lake.quality.published_texts import published_texts
-from lake.storage.chunked_scan import PARTITION, slices, windows
+from lake.storage.chunked_scan import PARTITION, chunks, windows
 from lake.storage.store import Lake
 
 _PART_ROWS: Final = 2_000_000
@@ -72,7 +72,7 @@ def verify(
         "duplicate keys": lambda opened: [_duplicate_keys(opened, key_columns(dedup_key))],
         "contracts": _contracts,
         "masked forms": _masked_forms,
-        "sealed payloads": _payloads,
+        "encrypted payloads": _payloads,
         "raw identifiers": lambda opened: _raw_identifiers(opened, dimensions, export),
     }
     with suppress(FileNotFoundError):
@@ -172,7 +172,7 @@ def _contracts(lake: Lake) -> list[Check]:
     checks = []
     for table in (BRONZE, QUARANTINE, SILVER, INGEST):
         scanned, broken = 0, Counter[str]()
-        for rows in slices(lake, table):
+        for rows in chunks(lake, table):
             _, failure = table.schema.filter(rows)
             scanned += rows.height
             broken.update(failure.counts())
@@ -183,7 +183,7 @@ def _contracts(lake: Lake) -> list[Check]:
 def _masked_forms(lake: Lake) -> list[Check]:
     """Every stored value has the form its row's policy gives it."""
     scanned, breaches = Counter[str](), Counter[str]()
-    for rows in slices(lake, SILVER):
+    for rows in chunks(lake, SILVER):
         for (name,), part in rows.partition_by("policy", as_dict=True).items():
             for column, broken in form_breaches(str(name)).items():
                 scanned[column] += part.height
@@ -192,11 +192,11 @@ def _masked_forms(lake: Lake) -> list[Check]:
 
 
 def _payloads(lake: Lake) -> list[Check]:
-    """Every sealed payload opens, with the lake's key and in its own place."""
+    """Every encrypted payload opens, with the lake's key and in its own place."""
     checks = []
     for table in (BRONZE, QUARANTINE):
         scanned, closed = 0, 0
-        for rows in slices(lake, table):
+        for rows in chunks(lake, table):
             scanned += rows.height
             closed += open_payloads(lake, rows)[1]
         checks.append(Check("payload opens", table.name, scanned, closed))
@@ -209,9 +209,9 @@ def _raw_identifiers(lake: Lake, dimensions: Dimensions, export: Path | None) ->
     known = [*(value for values in dimensions.values() for value in values), *reference.diagnosis_titles()["title"]]
     texts = {where: found.filter(~found.is_in(known)) for where, found in published_texts(lake.root, export).items()}
     held: dict[str, set[str]] = {where: set() for where in texts}
-    for rows in slices(lake, SILVER):
+    for rows in chunks(lake, SILVER):
         both = with_their_messages(lake, rows, dimensions)
-        for field, looked_at, found in survivors(both, rows):
+        for field, looked_at, found in surviving_identifiers(both, rows):
             scanned[field] += looked_at
             breaches[field] += len(found)
         for where, distinct in texts.items():

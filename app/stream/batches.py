@@ -22,17 +22,17 @@ class MicroBatch:
     """Messages of one topic, by partition and offset, and what the steps made of them so far.
 
     ``messages``: ``row`` (UInt32, from 0), ``kafka_partition``, ``kafka_offset``, ``kafka_time`` (null where Kafka
-    had none) and ``ingested_at``. ``payloads`` are in the same order, and gone once they are decoded; ``sealed``
-    (Binary) is their sealing, under way on another thread. ``lag`` is how many messages were left to read when it was
-    handed on (None: not known). ``at_once`` says that it is to have landed when its flush returns. ``seconds`` is time
-    spent per step.
+    had none) and ``ingested_at``. ``payloads`` are in the same order, and gone once they are decoded; ``encrypted``
+    (Binary) is their encryption, under way on another thread. ``lag`` is how many messages were left to read when it
+    was handed on (None: not known). ``at_once`` says that it is to have landed when its flush returns. ``seconds`` is
+    time spent per step.
     """
 
     topic: str
     topic_id: str
     messages: pl.DataFrame
     payloads: list[bytes | None]
-    sealed: "Future[pl.Series]"
+    encrypted: "Future[pl.Series]"
     lag: int | None = None
     at_once: bool = True
     events: pl.DataFrame = field(default_factory=pl.DataFrame)

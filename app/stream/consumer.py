@@ -88,9 +88,9 @@ class MicroBatchConsumer(InternalConsumer):
         self._limits = limits
         self._now = now
         self._settle = settle
-        self._sealer = ThreadPoolExecutor(1, thread_name_prefix="seal")
+        self._sealer = ThreadPoolExecutor(1, thread_name_prefix="encrypt")
         self._messages: dict[int, list[Message]] = defaultdict(list)
-        self._handed_on: dict[int, int] = {}
+        self._forwarded: dict[int, int] = {}
         self._landed: dict[int, int] = {}
         self._assigned: set[int] = set()
         self._mean_bytes = 1024
@@ -184,7 +184,7 @@ class MicroBatchConsumer(InternalConsumer):
         return None
 
     def close(self) -> None:
-        """Close the consumer and the sealing thread.
+        """Close the consumer and the encryption thread.
 
         Without partitions, or where the topic was recreated, the group is left without a word, as a killed process
         leaves it: such a client may be about to join, and the built-in broker keeps a member for ever that leaves while
@@ -204,11 +204,11 @@ class MicroBatchConsumer(InternalConsumer):
 
     def settle(self) -> None:
         """Wait for the landing under way, and tell Kafka how far it got. Raises what the landing raised."""
-        handed_on, self._handed_on = self._handed_on, {}
+        child_environment, self._forwarded = self._forwarded, {}
         self._settle()
-        if handed_on:
+        if child_environment:
             self.commit(
-                offsets=[TopicPartition(self.topic, p, offset + 1) for p, offset in handed_on.items()],
+                offsets=[TopicPartition(self.topic, p, offset + 1) for p, offset in child_environment.items()],
                 asynchronous=True,
             )
 
@@ -232,7 +232,7 @@ class MicroBatchConsumer(InternalConsumer):
 
     def under_way(self) -> frozenset[int]:
         """The partitions of what it has handed on last and that need not have landed."""
-        return frozenset(self._handed_on)
+        return frozenset(self._forwarded)
 
     def assigned(self) -> frozenset[int]:
         """The partitions that it is assigned and reads from where the lake says."""
@@ -263,7 +263,7 @@ class MicroBatchConsumer(InternalConsumer):
         self._assigned.clear()
 
     def _drop(self) -> None:
-        self._handed_on.clear()
+        self._forwarded.clear()
         self._landed.clear()
         self._messages.clear()
 
@@ -357,12 +357,12 @@ class MicroBatchConsumer(InternalConsumer):
         # Quix commits the offset that a row bears once the row is flushed, and a flush only waits for the landing
         # before its own: so a row bears that one's offsets. With none under way it lands at once and bears its own.
         mine = {partition: part[-1].offset() for partition, part in held.items()}
-        at_once = not self._handed_on
-        self._landed, self._handed_on = dict(self._handed_on or mine), mine
+        at_once = not self._forwarded
+        self._landed, self._forwarded = dict(self._forwarded or mine), mine
         partition, offset = self._landed.popitem()
         topic_id = self._positions.topic_id
         # Of a list of its own: decoding empties the batch's.
-        sealed = self._sealer.submit(self._sealed, payloads.copy(), places(topic_id, partitions, offsets))
+        encrypted = self._sealer.submit(self._sealed, payloads.copy(), places(topic_id, partitions, offsets))
         batch = MicroBatch(
             topic=self.topic,
             topic_id=topic_id,
@@ -370,10 +370,10 @@ class MicroBatchConsumer(InternalConsumer):
             at_once=at_once,
             messages=frame,
             payloads=payloads,
-            sealed=sealed,
+            encrypted=encrypted,
         )
         context = MessageContext(topic=self.topic, partition=partition, offset=offset, size=len(messages))
         return Row(value=batch, key=None, timestamp=int(now.timestamp() * 1000), context=context, headers=None)
 
     def _sealed(self, payloads: list[bytes | None], where: Iterable[bytes]) -> pl.Series:
-        return pl.Series(self._key.seal(payloads, where), dtype=pl.Binary)
+        return pl.Series(self._key.encrypt(payloads, where), dtype=pl.Binary)

@@ -11,7 +11,7 @@ Guarantee, at rest and after any crash: per partition, messages = silver + quara
   rebalance) fails, either here (``PositionMoved``) or in the Delta commit, and writes nothing.
 
 Landings are one after the other in the whole lake (by a lock, and failing that by their number), and each looks at
-the Silver of the one before it: twins are found whichever partitions and streams they came through.
+the Silver of the one before it: exact duplicates are found whichever partitions and streams they came through.
 """
 
 import logging
@@ -100,7 +100,7 @@ class Landing:
     def expect(self, topic_id: str, partition: int) -> int:
         """Start (again) from what the lake holds of a partition. Returns the last offset that landed."""
         with self._lake.landing_lock():
-            self.make_whole()
+            self.recover()
             self._expected[topic_id, partition] = self._lake.landed(topic_id, partition)
         return self._expected[topic_id, partition]
 
@@ -111,7 +111,7 @@ class Landing:
         trouble. Starting again from the lake completes what was not written.
         """
         with self._lake.landing_lock():
-            self.make_whole()
+            self.recover()
             last = batch.last_offsets()
             for partition in last:
                 if self._lake.landed(batch.topic_id, partition) != self._expected.get((batch.topic_id, partition)):
@@ -133,8 +133,8 @@ class Landing:
         except Exception as error:
             logger.warning("small files were not compacted: %s", kind_of(error))
 
-    def make_whole(self) -> None:
-        """Carry through what a crash cut short: a takeover, a landing. Call under the landing lock.
+    def recover(self) -> None:
+        """Carry through what a crash cut short: a table swap, a landing. Call under the landing lock.
 
         Raises ``LakeError`` where the lake's key was rotated since it was opened.
         """
@@ -174,7 +174,7 @@ class Landing:
     def _commit(self, batch: MicroBatch, last: Mapping[str, int]) -> list[Landed]:
         watch = _Stopwatch()
         bronze = _bronze_rows(batch, self._lake.key.key_id)
-        watch.lap("seal")
+        watch.lap("encrypt")
         if BRONZE.name in self._lake.stores:  # a rebuild reads Bronze and leaves it as it is
             self._append(BRONZE, trim(self._lake.store(BRONZE), bronze), last)
         watch.lap("bronze")
@@ -255,24 +255,24 @@ class _Stopwatch:
 
 
 def decided(lake: Lake, policy: Policy, rows: pl.DataFrame) -> list[MicroBatch]:
-    """Sealed Bronze rows as micro-batches, one per topic, taken through the stream's own steps."""
+    """Encrypted Bronze rows as micro-batches, one per topic, taken through the stream's own steps."""
     work = decide(policy, lake.key)
     ordered = rows.sort("topic_id", "kafka_partition", "kafka_offset")
     return [work(_opened(lake, part)) for part in ordered.partition_by("topic_id", maintain_order=True)]
 
 
 def _opened(lake: Lake, rows: pl.DataFrame) -> MicroBatch:
-    topic, topic_id, sealed = rows["topic"][0], rows["topic_id"][0], rows["payload"].to_list()
+    topic, topic_id, encrypted = rows["topic"][0], rows["topic_id"][0], rows["payload"].to_list()
     where, key_ids = list(places(topic_id, rows["kafka_partition"], rows["kafka_offset"])), rows["key_id"].to_list()
     future: Future[pl.Series] = Future()
-    # What is landed again names the key of today, so it is sealed with it.
-    future.set_result(pl.Series("payload", lake.key.renew(sealed, where, key_ids), dtype=pl.Binary))
+    # What is landed again names the key of today, so it is encrypted with it.
+    future.set_result(pl.Series("payload", lake.key.renew(encrypted, where, key_ids), dtype=pl.Binary))
     return MicroBatch(
         topic=topic,
         topic_id=topic_id,
         messages=rows.select("kafka_partition", "kafka_offset", "kafka_time", "ingested_at").with_row_index("row"),
-        payloads=lake.key.unseal(sealed, where, key_ids),
-        sealed=future,
+        payloads=lake.key.decrypt(encrypted, where, key_ids),
+        encrypted=future,
     )
 
 
@@ -308,7 +308,7 @@ def _moved(partition: int) -> PositionMoved:
 
 def _bronze_rows(batch: MicroBatch, key_id: str) -> pl.DataFrame:
     return batch.placed(batch.messages.select("row")).with_columns(
-        payload=batch.sealed.result(),
+        payload=batch.encrypted.result(),
         key_id=pl.lit(key_id),
         ingest_date=pl.col("ingested_at").dt.date(),
     )

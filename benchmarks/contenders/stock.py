@@ -1,7 +1,7 @@
 """Contender: the same validation and masking in a stock, per-message Quix ``StreamingDataFrame``.
 
 Written as one writes Quix: JSON deserializer, plain Python per message, a ``BatchingSink`` that appends to Delta at
-each checkpoint. No sealing, no Bronze, no quarantine, no deduplication, no counts: it has less to do. That its rows
+each checkpoint. No encryption, no Bronze, no quarantine, no deduplication, no counts: it has less to do. That its rows
 are ours is held by ``tests/unit/benchmarks/test_benchmarks.py``.
 """
 

@@ -1,4 +1,4 @@
-"""Contender: the stream as it is, sealing included."""
+"""Contender: the stream as it is, encryption included."""
 
 import sys
 import tempfile

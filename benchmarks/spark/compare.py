@@ -95,7 +95,7 @@ def _payloads(ours: pl.DataFrame, theirs: pl.DataFrame) -> list[int]:
 
 def _opened(rows: pl.DataFrame) -> pl.DataFrame:
     at = places(rows["topic_id"][0], rows["kafka_partition"], rows["kafka_offset"])
-    opened = LakeKey(contender.KEY).unseal(rows["payload"].to_list(), at)
+    opened = LakeKey(contender.KEY).decrypt(rows["payload"].to_list(), at)
     return rows.with_columns(opened=pl.Series(opened, dtype=pl.Binary))
 
 

@@ -4,8 +4,9 @@ r"""Contender: Spark Structured Streaming from Kafka into Delta, doing the strea
         --work DIR --out FILE
 
 One query with one checkpoint. Each micro-batch is decoded, validated and masked once, kept in memory, and written to
-``bronze/events`` (all messages, sealed), ``bronze/quarantine`` and ``silver/events``; Delta skips what a repeated batch
-wrote already (``txnAppId``, ``txnVersion``). The counts of ``ops/ingest`` are left out: Spark has that much less to do.
+``bronze/events`` (all messages, encrypted), ``bronze/quarantine`` and ``silver/events``; Delta skips what a repeated
+batch wrote already (``txnAppId``, ``txnVersion``). The counts of ``ops/ingest`` are left out: Spark has that much less
+to do.
 """
 
 import argparse
@@ -68,7 +69,7 @@ class Stream:
         repeats = self._repeats(valid, dates).persist(StorageLevel.MEMORY_ONLY)
         try:
             place = ["kafka_partition", "kafka_offset"]
-            conflicts = valid.join(F.broadcast(repeats.where(~F.col("twin"))), place, "left_semi")
+            conflicts = valid.join(F.broadcast(repeats.where(~F.col("exact_duplicate"))), place, "left_semi")
             failed = decided.where(F.isnotnull("reasons")).unionByName(
                 conflicts.withColumn("reasons", F.array(F.lit(_CONFLICT)))
             )
@@ -82,16 +83,16 @@ class Stream:
     def _repeats(self, valid: DataFrame, dates: list[date]) -> DataFrame:
         """Places of the rows whose key came before, in Silver or in this batch, and whether the content is equal.
 
-        Exact over all history and without state: the key holds the time, so a twin is in Silver's partition of that
-        date.
+        Exact over all history and without state: the key holds the time, so a exact duplicate is in Silver's partition
+        of that date.
         """
         of_key = Window.partitionBy(*_KEY).orderBy("kafka_partition", "kafka_offset")
         keys = valid.select("kafka_partition", "kafka_offset", *_KEY, "content_hash").withColumns(
             {"nth": F.row_number().over(of_key), "first": F.first("content_hash").over(of_key)}
         )
         judged = keys.join(self._known(dates), _KEY, "left").where((F.col("nth") > 1) | F.isnotnull("standing"))
-        twin = F.col("content_hash") == F.coalesce("standing", "first")
-        return judged.select("kafka_partition", "kafka_offset", twin.alias("twin"))
+        exact_duplicate = F.col("content_hash") == F.coalesce("standing", "first")
+        return judged.select("kafka_partition", "kafka_offset", exact_duplicate.alias("exact_duplicate"))
 
     def _known(self, dates: list[date]) -> DataFrame:
         path = self._root / "silver/events"
@@ -101,9 +102,9 @@ class Stream:
         return silver.select(*_KEY, F.col("content_hash").alias("standing"))
 
     def _sealed(self, rows: DataFrame, *more: Column) -> DataFrame:
-        sealed = self._key.sealed(F.col("value"), F.concat_ws(":", *_PLACE))
+        encrypted = self._key.encrypted(F.col("value"), F.concat_ws(":", *_PLACE))
         told = {
-            "payload": sealed,
+            "payload": encrypted,
             "key_id": F.lit(self._key.key_id),
             "ingest_date": F.to_date("ingested_at"),
         }
@@ -112,7 +113,7 @@ class Stream:
     def _append(self, table: str, rows: DataFrame, number: int) -> None:
         silver = table == "silver/events"
         writer = rows.write.format("delta").mode("append").option("txnAppId", "wardlake").option("txnVersion", number)
-        # What is sealed does not compress: to try is wasted.
+        # What is encrypted does not compress: to try is wasted.
         (
             writer.option("compression", "zstd" if silver else "none")
             .option("delta.dataSkippingStatsColumns", _STATISTICS[table])

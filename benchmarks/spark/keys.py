@@ -1,4 +1,4 @@
-"""The lake's key in Spark: the same seals and pseudonyms as ``lake.security.encryption``, by Spark's own functions."""
+"""The lake's key in Spark: encrypts and makes pseudonyms as ``lake.security.encryption`` does."""
 
 import hashlib
 import hmac
@@ -16,11 +16,11 @@ class Key:
     def __init__(self, key: bytes) -> None:
         block = key.ljust(_BLOCK, b"\0")
         self._inner, self._outer = bytes(b ^ 0x36 for b in block), bytes(b ^ 0x5C for b in block)
-        self._seal = _derived(key, b"wardlake seal v1")
+        self._seal = _derived(key, b"wardlake encrypt v1")
         self._content = _derived(key, b"wardlake content v1").hex()
         self.key_id = _derived(key, b"wardlake key id v1").hex()[:16]
 
-    def sealed(self, payload: Column, place: Column) -> Column:
+    def encrypted(self, payload: Column, place: Column) -> Column:
         """AES-256-GCM: a random nonce, ciphertext, tag; ``place`` (text) is authenticated with it."""
         return F.aes_encrypt(
             payload, F.lit(self._seal), F.lit("GCM"), F.lit("DEFAULT"), F.lit(b""), place.cast("binary")

@@ -1,9 +1,9 @@
 """A long history, made fast: what was really landed once is copied into earlier days, all four tables alike.
 
 A copy has other places in the topic (lower offsets, so that the positions stay what they are), other patients and
-visits, and times that lie so many days earlier. Payloads are opened and sealed again in their new places. So the law,
-the keys and the payloads hold, and ``verify`` can be held to it. What a copy does not have is the commits: each is a
-handful of them, with files as ``maintain`` would leave them.
+visits, and times that lie so many days earlier. Payloads are opened and encrypted again in their new places. So the
+law, the keys and the payloads hold, and ``verify`` can be held to it. What a copy does not have is the commits: each is
+a handful of them, with files as ``maintain`` would leave them.
 """
 
 from collections.abc import Callable, Iterator
@@ -45,15 +45,15 @@ def lander(lake: Lake, settings: Settings) -> Callable[[pl.DataFrame], None]:
 
 
 def micro_batch(key: LakeKey, messages: pl.DataFrame) -> MicroBatch:
-    """Messages as the consumer hands them on: partition by partition, sealed."""
+    """Messages as the consumer hands them on: partition by partition, encrypted."""
     held = messages.sort("kafka_partition", maintain_order=True)
     payloads, now = held["payload"].to_list(), pl.lit(datetime.now(UTC)).cast(pl.Datetime("us", "UTC"))
     where = places(TOPIC_ID, held["kafka_partition"], held["kafka_offset"])
-    sealed: Future[pl.Series] = Future()
-    sealed.set_result(pl.Series(key.seal(payloads, where), dtype=pl.Binary))
+    encrypted: Future[pl.Series] = Future()
+    encrypted.set_result(pl.Series(key.encrypt(payloads, where), dtype=pl.Binary))
     frame = held.select(pl.int_range(pl.len(), dtype=pl.UInt32).alias("row"), "kafka_partition", "kafka_offset")
     return MicroBatch(
-        "healthcare.data", TOPIC_ID, frame.with_columns(kafka_time=now, ingested_at=now), payloads, sealed
+        "healthcare.data", TOPIC_ID, frame.with_columns(kafka_time=now, ingested_at=now), payloads, encrypted
     )
 
 
@@ -75,10 +75,10 @@ class Base:
     def _copy_messages(self, partition: int, number: int) -> None:
         here = pl.col("kafka_partition") == partition
         landed = self._rows(BRONZE, here)
-        opened = self.lake.key.unseal(landed["payload"].to_list(), list(_places(landed)), landed["key_id"].to_list())
+        opened = self.lake.key.decrypt(landed["payload"].to_list(), list(_places(landed)), landed["key_id"].to_list())
         moved = self._moved(landed.drop("payload"), number)
         bronze = moved.with_columns(
-            payload=pl.Series(self.lake.key.seal(opened, _places(moved)), dtype=pl.Binary),
+            payload=pl.Series(self.lake.key.encrypt(opened, _places(moved)), dtype=pl.Binary),
             key_id=pl.lit(self.lake.key.key_id),
         )
         failed = self._moved(self._rows(QUARANTINE, here), number).select(*PLACE, "reasons", "resolved_at")

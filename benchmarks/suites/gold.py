@@ -103,7 +103,7 @@ def main(stage: str, scratch: str, events: str, times: str, out: str) -> None:
 
 def _build(lake: Lake) -> building.Built:
     nothing = pl.DataFrame(schema=MEASURED)
-    return building.build(lake, building.Ask(NONE, "UTC", 60, lambda _: nothing, lambda: datetime.now(UTC)))
+    return building.build(lake, building.BuildOptions(NONE, "UTC", 60, lambda _: nothing, lambda: datetime.now(UTC)))
 
 
 def _silver(events: int) -> Iterator[pl.DataFrame]:

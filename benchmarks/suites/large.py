@@ -58,17 +58,19 @@ def run(megabytes: int) -> Result:
 
 def _publish(kafka: Kafka, messages: int, notes: int) -> None:
     # Here, or the stream would bear the simulator in its memory.
-    from producer.batches import Block
+    from producer.batches import MessageBatch
     from producer.publisher import Publisher, ensure_topic
     from producer.simulator.simulator import Simulator, SimulatorSettings
 
     random = Random(notes)  # noqa: S311 - digits to fill notes with
 
-    def stretched() -> Iterator[Block]:
+    def stretched() -> Iterator[MessageBatch]:
         for block in Simulator(SimulatorSettings(events=messages, days=max(2, messages // 16_000))).blocks():
             for first in range(0, len(block), 100):  # published block by block, and 100 of the largest are 90 MB
                 part = slice(first, first + 100)
-                yield Block(block.keys[part], [_with_notes(value, notes, random) for value in block.values[part]])
+                yield MessageBatch(
+                    block.keys[part], [_with_notes(value, notes, random) for value in block.values[part]]
+                )
 
     ensure_topic(kafka, TOPIC, partitions=4)
     Publisher(kafka, TOPIC).publish(stretched())

@@ -204,7 +204,7 @@ def full(site: Site, _: int) -> Figures:
     """Build Gold from scratch, without a look at stored masking: that costs each event the same, as ``verify`` does."""
     lake, nothing = lake_session.open_with_key(site.settings), pl.DataFrame(schema=MEASURED)
     zone, stale_days = site.settings.timezone, site.settings.stale_visit_days
-    asked = building.Ask(NONE, zone, stale_days, lambda _: nothing, lambda: datetime.now(UTC), full=True)
+    asked = building.BuildOptions(NONE, zone, stale_days, lambda _: nothing, lambda: datetime.now(UTC), full=True)
     return _timed(lambda: building.build(lake, asked))
 
 

@@ -3,8 +3,8 @@
 ========================  ==========================================  =================
 table                     a row is                                    partitioned by
 ========================  ==========================================  =================
-``bronze/events``         one Kafka message, as received, sealed      ``ingest_date``
-``bronze/quarantine``     one message that failed, sealed             ``ingest_date``
+``bronze/events``         one Kafka message, as received, encrypted      ``ingest_date``
+``bronze/quarantine``     one message that failed, encrypted             ``ingest_date``
 ``silver/events``         one valid, masked, deduplicated event       ``event_date``
 ``ops/ingest``            one landed batch of one Kafka partition     ``ingest_date``
 ``ops/audit``             one access to or change of patient data     ``date``
@@ -47,7 +47,7 @@ class Place(dy.Schema):
 class Bronze(Place):
     """``bronze/events``: every message as it was received.
 
-    ``payload`` is sealed (AES-256-GCM, key ``key_id``) and null for a tombstone. The Kafka key and headers are
+    ``payload`` is encrypted (AES-256-GCM, key ``key_id``) and null for a tombstone. The Kafka key and headers are
     not stored: the key is the MRN.
     """
 
@@ -73,7 +73,7 @@ class Silver(Place):
     """``silver/events``: one event, masked under ``policy``.
 
     ``event_time`` is an instant; ``event_date`` its UTC date. ``content_hash`` is a keyed fingerprint of the
-    record as received, less ``message_id``: it tells an exact twin from a conflict.
+    record as received, less ``message_id``: it tells an exact duplicate from a conflict.
     """
 
     message_id = dy.String(nullable=False)

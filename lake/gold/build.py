@@ -49,7 +49,7 @@ class Built:
 
 
 @dataclass(frozen=True)
-class Ask:
+class BuildOptions:
     """What is asked of a build: the reference table, the time zone of days, how masking is measured, the time.
 
     ``stale_visit_days``: an open visit without an event for so many days leaves the census.
@@ -69,7 +69,7 @@ def lock(root: Path) -> FileLock:
     return FileLock(root / LOCK, thread_local=False, mode=0o600)
 
 
-def build(lake: Lake, ask: Ask) -> Built:
+def build(lake: Lake, ask: BuildOptions) -> Built:
     """Bring Gold up to date with Silver and publish it.
 
     Raises ``UsageError`` where no message has landed yet; ``LakeError`` where the last build is of another version of
@@ -91,7 +91,7 @@ def build(lake: Lake, ask: Ask) -> Built:
     )
 
 
-def _build(lake: Lake, ask: Ask) -> Built:
+def _build(lake: Lake, ask: BuildOptions) -> Built:
     started = perf_counter()
     before = last(lake.root)
     _check_format(before)
@@ -136,7 +136,9 @@ def _check_format(before: Published | None) -> None:
     )
 
 
-def _start(before: Published | None, seen: Snapshot, stores: Mapping[str, DeltaStore], ask: Ask) -> Published | None:
+def _start(
+    before: Published | None, seen: Snapshot, stores: Mapping[str, DeltaStore], ask: BuildOptions
+) -> Published | None:
     """The build to go on from, its tables as it published them; None where all has to be built."""
     if before is None or ask.full or before.rebuild != seen.rebuild:
         return None
@@ -150,7 +152,7 @@ def _start(before: Published | None, seen: Snapshot, stores: Mapping[str, DeltaS
     return before
 
 
-def _take_steps(run: Run, ask: Ask) -> dict[str, float]:
+def _take_steps(run: Run, ask: BuildOptions) -> dict[str, float]:
     """Take the steps, the first two in UTC, the others in the time zone of the days; returns their seconds."""
 
     def kpis(run: Run) -> None:

@@ -31,7 +31,7 @@ class Unique(TableKind):
 class DedupKey(TableKind):
     """No two events have the same deduplication key.
 
-    The key holds the event time, so that twins stand in one partition: only partitions that the part in view
+    The key holds the event time, so that exact duplicates stand in one partition: only partitions that the part in view
     touches are read.
     """
 

@@ -87,7 +87,7 @@ class Source:
         return self._handles[table.name]
 
     def whole(self, table: Table) -> pl.LazyFrame:
-        """All rows of the table, as its contract has them; sealed payloads are left unread (null).
+        """All rows of the table, as its contract has them; encrypted payloads are left unread (null).
 
         Raises ``NothingToCheckError`` where there is no such table yet, or it is not of its schema.
         """

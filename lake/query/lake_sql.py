@@ -20,7 +20,7 @@ from lake.gold.published import Published
 from lake.gold.tables import VIEWS, sql
 from lake.query import views
 from lake.query.snapshots import snapshots
-from lake.query.to_polars import framed
+from lake.query.to_polars import to_polars
 from lake.storage.store import live_files
 
 _ALLOWED: Final = "SELECT"
@@ -72,7 +72,7 @@ def query(connection: duckdb.DuckDBPyConnection, text: str) -> pl.DataFrame:
                 expected="one SELECT (FROM, SUMMARIZE, DESCRIBE and SHOW count as one)",
                 next_move="the lake is written by the stream and the flows only",
             )
-        return framed(connection.sql(text))
+        return to_polars(connection.sql(text))
     except duckdb.Error as error:
         # Others may quote a value that they stumbled over.
         got = str(error).splitlines()[0] if isinstance(error, _BEFORE_ANY_ROW) else type(error).__name__

@@ -17,7 +17,7 @@ _DAYS_OF_PYTHON: Final = [(day - date(1970, 1, 1)).days for day in (date.min, da
 _PER_DAY: Final = {"ms": 86_400_000, "us": 86_400_000_000}
 
 
-def framed(found: duckdb.DuckDBPyRelation) -> pl.DataFrame:
+def to_polars(found: duckdb.DuckDBPyRelation) -> pl.DataFrame:
     """Run a relation; what no frame can show comes as DuckDB's text of it.
 
     That is a column of a type that no frame has (``1 day 02:00:00``), and one with a date outside of the years 1 to

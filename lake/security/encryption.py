@@ -1,12 +1,12 @@
-"""Sealing: payloads at rest are AES-256-GCM, identifiers become HMAC-SHA-256 pseudonyms.
+"""Encryption: payloads at rest are AES-256-GCM, identifiers become HMAC-SHA-256 pseudonyms.
 
 One 32-byte key per lake. Pseudonyms use it as it is (contract: HMAC-SHA-256 with the lake's key); the cipher
 and the content fingerprint each use a key derived from it (HKDF-SHA-256, RFC 5869), so that no key serves two
 algorithms. Nonces are random, 96 bit, one per message (NIST SP 800-38D 8.2.2: at most 2^32 messages a key).
 
-When the key is rotated, payloads are sealed with the new one. Pseudonyms and fingerprints stay: history is linked and
-deduplicated by them. So the lake's first key, its *identity*, goes on making them. It is kept in the lake, sealed with
-the current key (the *envelope*), and with it the sealing keys that stored rows still need.
+When the key is rotated, payloads are encrypted with the new one. Pseudonyms and fingerprints stay: history is linked
+and deduplicated by them. So the lake's first key, its *identity*, goes on making them. It is kept in the lake,
+encrypted with the current key (the *key bundle*), and with it the encryption keys that stored rows still need.
 """
 
 import base64
@@ -45,7 +45,7 @@ class LakeKey:
     def __init__(
         self, key: bytes, *, identity: bytes | None = None, retired: Mapping[str, bytes] | None = None
     ) -> None:
-        """``identity`` is the lake's first key where that is another one, ``retired`` key id → sealing key."""
+        """``identity`` is the lake's first key where that is another one, ``retired`` key id → encryption key."""
         if len(key) != KEY_BYTES:
             raise UsageError(
                 "the lake key has the wrong length",
@@ -55,7 +55,7 @@ class LakeKey:
             )
         self.key_id = _key_id(key)
         self._key, self._identity, self._retired = key, identity or key, dict(retired or {})
-        self._sealing = _derive(key, b"wardlake seal v1")
+        self._sealing = _derive(key, b"wardlake encrypt v1")
         self._inner, self._outer = _block(self._identity, 0x36), _block(self._identity, 0x5C)
         self._fingerprint = hashlib.blake2b(digest_size=8, key=_derive(self._identity, b"wardlake content v1"))
         self._cipher = AESGCM(self._sealing)
@@ -123,38 +123,38 @@ class LakeKey:
         return LakeKey(new._key, identity=self._identity, retired=self._retired | {self.key_id: self._sealing})
 
     def without_retired(self) -> "LakeKey":
-        """The same key, once no row is sealed with an earlier one."""
+        """The same key, once no row is encrypted with an earlier one."""
         return LakeKey(self._key, identity=self._identity)
 
-    def envelope(self, lake_id: str) -> str:
-        """The identity and the retired keys, sealed with this key for one lake; base64. ``opened`` reads it."""
+    def key_bundle(self, lake_id: str) -> str:
+        """The identity and the retired keys, encrypted with this key for one lake; base64. ``opened`` reads it."""
         keys = {"identity": _text(self._identity), "retired": {k: _text(v) for k, v in self._retired.items()}}
         nonce = os.urandom(NONCE_BYTES)
-        return _text(nonce + self._envelope_cipher().encrypt(nonce, json.dumps(keys).encode(), lake_id.encode()))
+        return _text(nonce + self._bundle_cipher().encrypt(nonce, json.dumps(keys).encode(), lake_id.encode()))
 
-    def opened(self, envelope: str, lake_id: str) -> "LakeKey":
-        """The same key with what an envelope holds. Raises ``LakeError`` where it is not of this key and lake."""
+    def opened(self, key_bundle: str, lake_id: str) -> "LakeKey":
+        """The same key with what an key bundle holds. Raises ``LakeError`` where it is not of this key and lake."""
         try:
-            sealed = base64.b64decode(envelope, validate=True)
-            nonce, content = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
-            keys = json.loads(self._envelope_cipher().decrypt(nonce, content, lake_id.encode()))
+            encrypted = base64.b64decode(key_bundle, validate=True)
+            nonce, content = encrypted[:NONCE_BYTES], encrypted[NONCE_BYTES:]
+            keys = json.loads(self._bundle_cipher().decrypt(nonce, content, lake_id.encode()))
             retired = {name: base64.b64decode(secret) for name, secret in keys["retired"].items()}
             return LakeKey(self._key, identity=base64.b64decode(keys["identity"]), retired=retired)
         except (InvalidTag, ValueError, TypeError):
             raise LakeError(
                 "the earlier keys of the lake do not open",
                 got="a failed authentication tag",
-                expected=f"keys sealed with key {self.key_id} for this lake",
+                expected=f"keys encrypted with key {self.key_id} for this lake",
                 next_move="restore wardlake.json from a backup that was made after the last rotation",
             ) from None
 
-    def _envelope_cipher(self) -> AESGCM:
+    def _bundle_cipher(self) -> AESGCM:
         return AESGCM(_derive(self._key, b"wardlake keys v1"))
 
-    def seal(self, payloads: Sequence[bytes | None], places: Iterable[bytes]) -> list[bytes | None]:
-        """Seal each payload: 12-byte nonce, ciphertext, 16-byte tag. A tombstone (``None``) stays ``None``.
+    def encrypt(self, payloads: Sequence[bytes | None], places: Iterable[bytes]) -> list[bytes | None]:
+        """Encrypt each payload: 12-byte nonce, ciphertext, 16-byte tag. A tombstone (``None``) stays ``None``.
 
-        ``places`` gives each payload's own place (see ``places``); it is authenticated with it, so that a sealed
+        ``places`` gives each payload's own place (see ``places``); it is authenticated with it, so that a encrypted
         payload which was moved to another row no longer opens.
         """
         nonces = os.urandom(NONCE_BYTES * len(payloads))
@@ -164,43 +164,43 @@ class LakeKey:
             for payload, at, i in zip(payloads, places, range(0, len(nonces), NONCE_BYTES), strict=True)
         ]
 
-    def unseal(
-        self, sealed: Sequence[bytes | None], places: Iterable[bytes], key_ids: Iterable[str] | None = None
+    def decrypt(
+        self, encrypted: Sequence[bytes | None], places: Iterable[bytes], key_ids: Iterable[str] | None = None
     ) -> list[bytes | None]:
-        """Open what ``seal`` made, each payload with the key that its row names (None: all with this one).
+        """Open what ``encrypt`` made, each payload with the key that its row names (None: all with this one).
 
-        Raises ``LakeError`` when a key is not known here, or key or place is not the one it was sealed with.
+        Raises ``LakeError`` when a key is not known here, or key or place is not the one it was encrypted with.
         """
-        ciphers, named = self._ciphers, repeat(self.key_id, len(sealed)) if key_ids is None else key_ids
+        ciphers, named = self._ciphers, repeat(self.key_id, len(encrypted)) if key_ids is None else key_ids
         try:
             return [
                 None if item is None else ciphers[key_id].decrypt(item[:NONCE_BYTES], item[NONCE_BYTES:], at)
-                for item, at, key_id in zip(sealed, places, named, strict=True)
+                for item, at, key_id in zip(encrypted, places, named, strict=True)
             ]
         except KeyError as error:
             raise LakeError(
-                "a payload is sealed with a key that this lake does not know",
+                "a payload is encrypted with a key that this lake does not know",
                 got=f"key {error.args[0]}",
                 expected=f"one of {', '.join(sorted(self._ciphers))}",
                 next_move="restore the lake from one backup: its tables and wardlake.json belong together",
             ) from None
         except (InvalidTag, ValueError):
             raise LakeError(
-                "a sealed payload does not open",
+                "a encrypted payload does not open",
                 got="a failed authentication tag",
-                expected=f"payloads sealed with key {self.key_id}, each in its own row",
+                expected=f"payloads encrypted with key {self.key_id}, each in its own row",
                 next_move="check WARDLAKE_KEY or the key file; if they are right, the table was tampered with",
             ) from None
 
     def renew(
-        self, sealed: Sequence[bytes | None], places: Sequence[bytes], key_ids: Sequence[str]
+        self, encrypted: Sequence[bytes | None], places: Sequence[bytes], key_ids: Sequence[str]
     ) -> list[bytes | None]:
-        """The payloads sealed with this key; those that are so already stay as they are. Raises as ``unseal``."""
+        """The payloads encrypted with this key; those that are so already stay as they are. Raises as ``decrypt``."""
         old = [row for row, key_id in enumerate(key_ids) if key_id != self.key_id]
         where = [places[row] for row in old]
-        opened = self.unseal([sealed[row] for row in old], where, [key_ids[row] for row in old])
-        renewed = list(sealed)
-        for row, payload in zip(old, self.seal(opened, where), strict=True):
+        opened = self.decrypt([encrypted[row] for row in old], where, [key_ids[row] for row in old])
+        renewed = list(encrypted)
+        for row, payload in zip(old, self.encrypt(opened, where), strict=True):
             renewed[row] = payload
         return renewed
 

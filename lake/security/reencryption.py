@@ -1,8 +1,8 @@
-"""Sealing stored payloads anew, so that an earlier key is needed for none of them.
+"""Encryption stored payloads anew, so that an earlier key is needed for none of them.
 
 One partition at a time, built beside the lake and taken over in one Delta commit: killed in between, the lake is whole,
-its rows are sealed with either key, and the next run does what is left. Positions of the stream and all other columns
-stay as they are.
+its rows are encrypted with either key, and the next run does what is left. Positions of the stream and all other
+columns stay as they are.
 
 The landing lock is held while a partition is rewritten, so that none of its rows comes in meanwhile; the stream lands
 between two partitions. Memory is bounded by a slice of rows.
@@ -16,21 +16,21 @@ import polars as pl
 from lake.contracts.tables import BRONZE, PLACE, QUARANTINE
 from lake.security.encryption import places
 from lake.storage import metadata, table_swap
-from lake.storage.chunked_scan import slices
+from lake.storage.chunked_scan import chunks
 from lake.storage.store import DeltaStore, Lake
 
 
-def reseal(lake: Lake, progress: Callable[[str], None] = lambda _: None) -> int:
-    """Seal with the lake's key what is sealed with an earlier one, then forget those keys; returns rows resealed.
+def reencrypt(lake: Lake, progress: Callable[[str], None] = lambda _: None) -> int:
+    """Re-encrypt rows of earlier keys with the lake's current key, then forget those keys; returns the rows changed.
 
     Raises ``LakeError`` where a payload does not open, or the key was rotated meanwhile; its partition stays.
     """
-    resealed = 0
+    reencrypted = 0
     while not _forgotten(lake):
         for store, day in _left(lake):
-            progress(f"sealing {store.table.name} of {day} anew")
-            resealed += _reseal_day(lake, store, day)
-    return resealed
+            progress(f"encryption {store.table.name} of {day} anew")
+            reencrypted += _reseal_day(lake, store, day)
+    return reencrypted
 
 
 def _forgotten(lake: Lake) -> bool:
@@ -61,7 +61,7 @@ def _reseal_day(lake: Lake, store: DeltaStore, day: date) -> int:
         table_swap.finish(lake)
         store.refresh()
         beside = table_swap.begin(lake, (store.table,)).store(store.table)
-        for rows in slices(lake, store.table, where=pl.col(store.table.partition) == day):
+        for rows in chunks(lake, store.table, where=pl.col(store.table.partition) == day):
             old += int((rows["key_id"] != lake.key.key_id).sum())
             beside.append(_renewed(lake, rows), {}, tidy=False)
         table_swap.commit(lake, {store.table.name: "replace"})
@@ -69,7 +69,7 @@ def _reseal_day(lake: Lake, store: DeltaStore, day: date) -> int:
 
 
 def _renewed(lake: Lake, rows: pl.DataFrame) -> pl.DataFrame:
-    """Rows of one topic, sealed with the lake's key."""
+    """Rows of one topic, encrypted with the lake's key."""
     where = list(places(rows["topic_id"][0], rows[PLACE[1]], rows[PLACE[2]]))
     payloads = lake.key.renew(rows["payload"].to_list(), where, rows["key_id"].to_list())
     return rows.with_columns(pl.Series("payload", payloads, dtype=pl.Binary), key_id=pl.lit(lake.key.key_id))

@@ -18,7 +18,7 @@ Positions = Mapping[tuple[str, int], int]
 """(Topic id, partition) → an offset."""
 
 
-def slices(
+def chunks(
     lake: Lake,
     table: Table,
     *,

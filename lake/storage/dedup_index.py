@@ -1,6 +1,6 @@
 """Which deduplication keys stand in Silver: exact over all history, in bounded memory.
 
-The key holds the event time, so a twin can only be in that date's partition. The index keeps the keys of the
+The key holds the event time, so a exact duplicate can only be in that date's partition. The index keeps the keys of the
 dates in use (least recently used first out) and reads a date's partition when it comes into use.
 """
 
@@ -48,8 +48,8 @@ class DedupIndex:
     def known(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Key columns and ``content_hash`` of every Silver row with an ``event_time`` (and date) of one of ``rows``.
 
-        All twins are among them, for the key holds the event time. A busy day has more rows than a batch by far: to
-        compare the keys of them all would cost each batch a multiple of its own work.
+        All exact duplicates are among them, for the key holds the event time. A busy day has more rows than a batch by
+        far: to compare the keys of them all would cost each batch a multiple of its own work.
         """
         wanted = rows["event_date"].unique().to_list()
         self._load([d for d in wanted if d not in self._dates])

@@ -112,7 +112,7 @@ def _resolved(store: DeltaStore, before: datetime) -> int:
     return int(store.scan().filter(pl.col("resolved_at") < before).select(pl.len()).collect().item())
 
 
-def sealed_with(store: DeltaStore) -> dict[str, int]:
+def encrypted_with(store: DeltaStore) -> dict[str, int]:
     """Key id → rows that name it. A key that is not here is needed by no payload of this table."""
     return dict(store.scan().group_by("key_id").len().sort("key_id").collect(engine="streaming").iter_rows())
 

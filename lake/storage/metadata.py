@@ -13,14 +13,14 @@ from lake.errors import LakeError
 from lake.security.encryption import LakeKey
 from lake.storage import atomic_write
 
-MARKER: Final = "wardlake.json"
+METADATA_FILE: Final = "wardlake.json"
 FORMAT: Final = 2
 """A Wardlake that knows format 1 only knows no rotation: it would make other pseudonyms with the new key."""
 
 
 @dataclass(frozen=True)
-class Marker:
-    """``key_id`` names the key that opens the lake; ``keys`` (None before the first rotation) is sealed with it."""
+class LakeMetadata:
+    """``key_id`` names the key that opens the lake; ``keys`` (None before the first rotation) is encrypted with it."""
 
     format: int
     key_id: str
@@ -29,7 +29,7 @@ class Marker:
     keys: str | None = None
 
     @classmethod
-    def of(cls, key: LakeKey, *, demo: bool) -> "Marker":
+    def of(cls, key: LakeKey, *, demo: bool) -> "LakeMetadata":
         """The marker of a new lake."""
         return cls(FORMAT, key.key_id, uuid.uuid4().hex, demo)
 
@@ -37,23 +37,23 @@ class Marker:
         """``key`` with all that it opens here. Raises ``LakeError`` where the marker was tampered with."""
         return key if self.keys is None else key.opened(self.keys, self.lake_id)
 
-    def locked_with(self, key: LakeKey) -> "Marker":
+    def locked_with(self, key: LakeKey) -> "LakeMetadata":
         """The same lake with another current key, which keeps what it needs of earlier ones."""
-        return replace(self, format=FORMAT, key_id=key.key_id, keys=key.envelope(self.lake_id))
+        return replace(self, format=FORMAT, key_id=key.key_id, keys=key.key_bundle(self.lake_id))
 
 
-def read(root: Path) -> Marker:
+def read(root: Path) -> LakeMetadata:
     """The marker of the lake at ``root``. Raises ``LakeError`` where there is no lake that this version can open."""
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         raise LakeError(
             f"there is no lake at {root}",
             got="nothing there",
-            expected=f"a folder with {MARKER}",
+            expected=f"a folder with {METADATA_FILE}",
             next_move="run 'wardlake stream' or 'wardlake demo' first, or set WARDLAKE_LAKE",
         )
     try:
-        found = json.loads((root / MARKER).read_text("utf-8"))
-        marker = Marker(
+        found = json.loads((root / METADATA_FILE).read_text("utf-8"))
+        metadata = LakeMetadata(
             int(found["format"]),
             str(found["key_id"]),
             str(found.get("lake_id", "")),
@@ -63,21 +63,21 @@ def read(root: Path) -> Marker:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise LakeError(
             f"{root} is not a lake",
-            got=f"no readable {MARKER}" if root.is_dir() else "a file",
-            expected=f"a folder with {MARKER}, or an empty or absent one to make a lake in",
+            got=f"no readable {METADATA_FILE}" if root.is_dir() else "a file",
+            expected=f"a folder with {METADATA_FILE}, or an empty or absent one to make a lake in",
             next_move="set WARDLAKE_LAKE to another path",
         ) from None
-    if marker.format > FORMAT:
+    if metadata.format > FORMAT:
         raise LakeError(
             f"the lake at {root} was made by a newer version of Wardlake",
-            got=f"lake format {marker.format}",
+            got=f"lake format {metadata.format}",
             expected=f"{FORMAT} or older",
             next_move="upgrade Wardlake",
         )
-    return marker
+    return metadata
 
 
-def write(root: Path, marker: Marker) -> None:
+def write(root: Path, metadata: LakeMetadata) -> None:
     """Replace the marker, whole and durably. Call under the landing lock."""
-    fields = {name: value for name, value in asdict(marker).items() if value is not None}
-    atomic_write.write(root / MARKER, json.dumps(fields) + "\n")
+    fields = {name: value for name, value in asdict(metadata).items() if value is not None}
+    atomic_write.write(root / METADATA_FILE, json.dumps(fields) + "\n")

@@ -53,7 +53,7 @@ def append_writer(searched: Collection[str]) -> WriterProperties:
     )
 
 
-# What is sealed does not compress, and no two are alike: to try costs as much again as to write it (2.1 µs an event
+# What is encrypted does not compress, and no two are alike: to try costs as much again as to write it (2.1 µs an event
 # of 700 bytes against 5.1), for 1 % of the size.
 SEALED_WRITER: Final = WriterProperties(
     compression="UNCOMPRESSED",
@@ -64,4 +64,4 @@ SEALED_WRITER: Final = WriterProperties(
         "kafka_offset": ColumnProperties(dictionary_enabled=False, encoding="DELTA_BINARY_PACKED"),
     },
 )
-"""Tables with a sealed payload, appended to and rewritten alike."""
+"""Tables with a encrypted payload, appended to and rewritten alike."""

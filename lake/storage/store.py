@@ -27,7 +27,7 @@ from lake.contracts.tables import LANDED, SILVER, TABLES, Table
 from lake.errors import LakeError
 from lake.security.encryption import LakeKey
 from lake.storage import metadata as marking
-from lake.storage.metadata import MARKER, Marker
+from lake.storage.metadata import METADATA_FILE, LakeMetadata
 from lake.storage.parquet import SEALED_WRITER, SEARCHED, WRITER, append_writer
 
 LOCK: Final = ".landing.lock"
@@ -88,9 +88,9 @@ class DeltaStore:
         self.path = root / table.name
         self._schema = table.polars_schema  # making it takes 1.4 ms
         self._searched = SEARCHED.get(table.name, ())
-        sealed = "payload" in self._schema
-        self.writer = SEALED_WRITER if sealed else WRITER
-        self.append_writer = SEALED_WRITER if sealed else append_writer(self._searched)
+        encrypted = "payload" in self._schema
+        self.writer = SEALED_WRITER if encrypted else WRITER
+        self.append_writer = SEALED_WRITER if encrypted else append_writer(self._searched)
         self._handle: DeltaTable | None = None
         self._opened_at = 0
         self._positions: tuple[int, dict[str, int]] = (-1, {})
@@ -293,7 +293,7 @@ class Lake:
         return self.stores[table.name]
 
     def landing_lock(self) -> FileLock:
-        """One landing, replay or takeover at a time on this machine. The kernel frees it when a process dies.
+        """One landing, replay or table swap at a time on this machine. The kernel frees it when a process dies.
 
         It keeps peers from deciding on the same rows at once; the Delta fence, not the lock, is what forbids
         writing them twice.
@@ -340,38 +340,38 @@ def create(root: Path, key: LakeKey, *, demo: bool = False) -> Lake:
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         root.mkdir(parents=True, exist_ok=True)
         root.chmod(0o700)
-    if root.is_dir() and not (root / MARKER).exists() and _only_lock_inside(root):
+    if root.is_dir() and not (root / METADATA_FILE).exists() and _only_lock_inside(root):
         with FileLock(root / LOCK, mode=0o600):
-            if not (root / MARKER).exists():
+            if not (root / METADATA_FILE).exists():
                 for table in TABLES:
                     DeltaStore(root, table).create()
                 # Last and whole: a lake is one only when all its tables are there.
-                marking.write(root, Marker.of(key, demo=demo))
+                marking.write(root, LakeMetadata.of(key, demo=demo))
     return open_lake(root, key)
 
 
 def open_lake(root: Path, key: LakeKey | None = None) -> Lake:
-    """Open an existing lake, with its key where sealed or keyed values are needed.
+    """Open an existing lake, with its key where encrypted or keyed values are needed.
 
     Raises ``LakeError`` when there is no lake at ``root``, when a newer version made it, or when ``key`` is not
     the one it was made with.
     """
-    marker = marking.read(root)
+    metadata = marking.read(root)
     if key is None:
         return Lake(root, None)
-    if key.key_id != marker.key_id:
+    if key.key_id != metadata.key_id:
         raise LakeError(
             f"this is not the key of the lake at {root}",
             got=f"key {key.key_id}",
-            expected=f"key {marker.key_id}",
+            expected=f"key {metadata.key_id}",
             next_move="set WARDLAKE_KEY or WARDLAKE_KEY_FILE to the lake's key, the new one if it was rotated",
         )
-    return Lake(root, marker.unlock(key))
+    return Lake(root, metadata.unlock(key))
 
 
 def exists(root: Path) -> bool:
     """Whether there is a lake at ``root``."""
-    return (root / MARKER).is_file()
+    return (root / METADATA_FILE).is_file()
 
 
 def is_demo(root: Path) -> bool:
@@ -387,5 +387,5 @@ def keep(root: Path) -> None:
 
 def _only_lock_inside(root: Path) -> bool:
     """A root that a first start left half-made: table folders and the lock, no marker yet."""
-    ours = {LOCK, f".{MARKER}"} | {table.name.split("/")[0] for table in TABLES}
+    ours = {LOCK, f".{METADATA_FILE}"} | {table.name.split("/")[0] for table in TABLES}
     return all(item.name in ours for item in root.iterdir())

@@ -1,10 +1,10 @@
 """Taking over tables that were built beside the lake: all of them, or none.
 
-A rebuild (``replay``, ``quarantine replay``, ``key reseal``) writes its tables under ``.rebuild/`` in the lake, then a
-note of what is to become of each. From the note on, the takeover is carried through: each table's change is one Delta
-commit, fenced by a ``txn`` so that it happens once, and whoever opens the lake for writing or verifying finishes what a
-crash left undone. Without the note, a leftover is thrown away and the old tables stand. The files that were built get a
-second name, in the table's own folder: they are not written again.
+A rebuild (``replay``, ``quarantine replay``, ``key reencrypt``) writes its tables under ``.rebuild/`` in the lake, then
+a note of what is to become of each. From the note on, the table swap is carried through: each table's change is one
+Delta commit, fenced by a ``txn`` so that it happens once, and whoever opens the lake for writing or verifying finishes
+what a crash left undone. Without the note, a leftover is thrown away and the old tables stand. The files that were
+built get a second name, in the table's own folder: they are not written again.
 
 Readers see a table's old snapshot or its new one, never a mix.
 """
@@ -25,7 +25,7 @@ from lake.contracts.tables import Table
 from lake.storage.store import DeltaStore, Lake
 
 FOLDER: Final = ".rebuild"
-_NOTE: Final = "takeover.json"
+_NOTE: Final = "table_swap.json"
 REBUILD_APP: Final = "wardlake:rebuild"
 """The Delta ``txn`` app id that a rebuild leaves in the tables that it took over."""
 
@@ -63,7 +63,7 @@ def commit(lake: Lake, modes: Mapping[str, Mode]) -> None:
 
 
 def finish(lake: Lake) -> None:
-    """Carry a takeover through that was noted, or clear away a rebuild that was not. Call under the landing lock."""
+    """Carry a table swap through that was noted, or clear away a rebuild that was not. Call under the landing lock."""
     root = lake.root / FOLDER
     if not root.exists():
         return
@@ -77,7 +77,7 @@ def finish(lake: Lake) -> None:
 
 
 def pending(root: Path) -> bool:
-    """Whether the lake at ``root`` has a takeover to be carried through."""
+    """Whether the lake at ``root`` has a table swap to be carried through."""
     return (root / FOLDER / _NOTE).exists()
 
 

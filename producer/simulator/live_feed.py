@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from lake.errors import UsageError
-from producer.batches import Block
+from producer.batches import MessageBatch
 from producer.simulator.patients import DAY
 from producer.simulator.simulator import Simulator, SimulatorSettings
 
@@ -135,11 +135,11 @@ class LiveFeed:
         """How many messages of the simulation were yielded, by this feed or those before it."""
         return max(self._simulator.sent, self._state.sent)
 
-    def history(self) -> Iterator[Block]:
+    def history(self) -> Iterator[MessageBatch]:
         """What was sent before the clock began."""
         return self._simulator.take(int(self._state.clock.begin))
 
-    def blocks(self) -> Iterator[Block]:
+    def blocks(self) -> Iterator[MessageBatch]:
         """Blocks of what is due; an empty one about every second while nothing is."""
         clock = self._state.clock
         while True:
@@ -148,7 +148,7 @@ class LiveFeed:
             wait = clock.wait(self._simulator.next_at() + 1, self._now())
             self._sleep(min(wait, _TICK))
             if wait:
-                yield Block()
+                yield MessageBatch()
 
     def write_staffed_beds(self, path: Path) -> None:
         """Write the hospital's staffed beds as CSV: facility, department, staffed_beds, valid_from."""

@@ -23,7 +23,7 @@ from typing import Final
 import numpy as np
 
 from lake.errors import UsageError
-from producer.batches import Block
+from producer.batches import MessageBatch
 from producer.simulator.corruption import KINDS
 from producer.simulator.ground_truth import Truth
 from producer.simulator.hospital import Hospital, Ints
@@ -138,7 +138,7 @@ class Simulator:
         self._sent = 0
         self._state = "new"
 
-    def blocks(self) -> Iterator[Block]:
+    def blocks(self) -> Iterator[MessageBatch]:
         """Yield blocks of about ``BLOCK_MESSAGES`` messages, in the order they are sent.
 
         Raises ``UsageError`` when taken a second time.
@@ -158,7 +158,7 @@ class Simulator:
         yield from self._blocks_of(self._feed.take(None))
         self._state = "done"
 
-    def take(self, until: int) -> Iterator[Block]:
+    def take(self, until: int) -> Iterator[MessageBatch]:
         """Yield what is sent before ``until`` (seconds since 1970) and was not taken yet, in the order it is sent.
 
         For settings without ``events`` and ``days``: this simulation has no end. However its time is cut, the messages
@@ -213,7 +213,7 @@ class Simulator:
         days = self.settings.days or _DEFAULT_DAYS
         return range(start, start + days * DAY, DAY)
 
-    def _blocks_of(self, messages: Messages) -> Iterator[Block]:
+    def _blocks_of(self, messages: Messages) -> Iterator[MessageBatch]:
         for places in np.array_split(np.arange(len(messages)), max(1, round(len(messages) / BLOCK_MESSAGES))):
             if not len(places):
                 continue
@@ -225,11 +225,11 @@ class Simulator:
             left = numbers > self._skip
             part, numbers = part.where(np.flatnonzero(left)), numbers[left]
             frame = self._renderer.render(part.rows, numbers)
-            block = Block(frame["key"].to_list(), frame["value"].to_list())
+            block = MessageBatch(frame["key"].to_list(), frame["value"].to_list())
             self._mangle(block, part, numbers)
             yield block
 
-    def _mangle(self, block: Block, part: Messages, numbers: Ints) -> None:
+    def _mangle(self, block: MessageBatch, part: Messages, numbers: Ints) -> None:
         """Break the corrupt extras in place."""
         dice = hashed(numbers, _SALT_MANGLE) >> np.uint64(2)
         for place in np.flatnonzero(part.kind >= CORRUPT).tolist():

@@ -7,11 +7,11 @@ from typing import BinaryIO
 
 from lake.contracts.event import FIELDS
 from lake.errors import UsageError
-from producer.batches import Block
+from producer.batches import MessageBatch
 from producer.sources.lines import UTF8_BOM, Collector, Lines, key_of, to_json, without_end
 
 
-def read_csv(file: BinaryIO, name: str) -> Iterator[Block]:
+def read_csv(file: BinaryIO, name: str) -> Iterator[MessageBatch]:
     """Yield blocks of events from a CSV file; ``name`` is for the error about its header.
 
     A row that is not as wide as the header, or whose quotes do not match, is sent as its raw lines; after

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from lake.errors import UsageError
-from producer.batches import BadLine, Block
+from producer.batches import BadLine, MessageBatch
 from producer.sources.csv_rows import read_csv
 from producer.sources.json_array import read_array
 from producer.sources.lines import UTF8_BOM, Collector, Lines, fault, without_end
@@ -48,7 +48,7 @@ class FileSource:
         self._start = _first_byte(path, self.format)
         self._reset()
 
-    def blocks(self) -> Iterator[Block]:
+    def blocks(self) -> Iterator[MessageBatch]:
         """Yield blocks of messages in the order of the file.
 
         Raises ``UsageError`` for a CSV file without a header of event fields.
@@ -67,7 +67,7 @@ class FileSource:
         self.bad: Counter[str] = Counter()
         self.first_bad: list[BadLine] = []
 
-    def _read(self) -> Iterator[Block]:
+    def _read(self) -> Iterator[MessageBatch]:
         if self.format == "json":
             yield from read_array(self.path, self._start)
             return
@@ -75,7 +75,7 @@ class FileSource:
             yield from read_csv(file, self.path.name) if self.format == "csv" else read_ndjson(file)
 
 
-def read_ndjson(file: BinaryIO) -> Iterator[Block]:
+def read_ndjson(file: BinaryIO) -> Iterator[MessageBatch]:
     """Yield blocks of the file's lines as they stand, each one message; reports those that are no event."""
     lines, collector = Lines(file), Collector()
     for raw in lines:

@@ -12,7 +12,7 @@ from typing import BinaryIO, Final, NamedTuple
 
 import ijson
 
-from producer.batches import Block
+from producer.batches import MessageBatch
 from producer.sources.lines import MAX_LINE, Collector, fault, key_of, to_json
 
 _CHUNK: Final = 64 * 1024
@@ -21,7 +21,7 @@ _OUTSIDE: Final = re.compile(rb'\n|["{}\[\],]|[^\s"{}\[\],]+')
 _INSIDE: Final = re.compile(rb'\\.|"|\n', re.DOTALL)
 
 
-def read_array(path: Path, start: int) -> Iterator[Block]:
+def read_array(path: Path, start: int) -> Iterator[MessageBatch]:
     """Yield blocks of events from the array whose opening bracket is at byte ``start`` of the file."""
     with path.open("rb") as file, path.open("rb") as second:
         yield from _Array(file, _Places(second, start + 1)).blocks(start + 1)
@@ -36,7 +36,7 @@ class _Array:
         self._collector = Collector()
         self._done = 0
 
-    def blocks(self, resume: int) -> Iterator[Block]:
+    def blocks(self, resume: int) -> Iterator[MessageBatch]:
         collector = self._collector
         position: int | None = resume
         while position is not None:
@@ -93,7 +93,7 @@ class _Array:
                 return end + rest.startswith(b",")
         return end
 
-    def _pieces(self, start: int, line: int) -> Iterator[Block]:
+    def _pieces(self, start: int, line: int) -> Iterator[MessageBatch]:
         self._collector.bad(line, "json")
         self._file.seek(start)
         while piece := self._file.read(MAX_LINE):

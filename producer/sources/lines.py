@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import BinaryIO, Final
 
-from producer.batches import BadLine, Block
+from producer.batches import BadLine, MessageBatch
 
 MAX_LINE: Final = 512 * 1024
 """Longest line, or array element, that is read as one message; a longer one is sent in pieces of it.
@@ -24,7 +24,7 @@ class Collector:
     """Fills one block; ``take`` hands it over and begins the next."""
 
     def __init__(self) -> None:
-        self._block = Block()
+        self._block = MessageBatch()
         self._bytes = 0
         self._last = (0, "")
 
@@ -56,9 +56,9 @@ class Collector:
         """Whether the block has nothing to tell."""
         return not (self._block.values or self._block.bad_lines or self._block.blank_lines)
 
-    def take(self) -> Block:
+    def take(self) -> MessageBatch:
         """Return the block as it is, and begin a new one."""
-        block, self._block, self._bytes = self._block, Block(), 0
+        block, self._block, self._bytes = self._block, MessageBatch(), 0
         return block
 
 

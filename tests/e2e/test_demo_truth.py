@@ -11,7 +11,7 @@ from producer.simulator.simulator import Simulator, SimulatorSettings
 from tests.support.commands import Place
 from tests.support.golds import published
 from tests.support.oracle import kpis as naive
-from tests.support.oracle.frames import differences, framed
+from tests.support.oracle.frames import differences, to_polars
 from tests.support.oracle.truth import read_truth
 
 EVENTS = 200_000
@@ -31,4 +31,4 @@ def test_every_kpi_of_a_long_demo_is_what_really_happened(tmp_path: Path) -> Non
     for table in KPIS:
         ours = published(data / "lake", table)
         assert ours.height > 0
-        assert differences(table.name, ours, framed(table, expected[table.name])) == []
+        assert differences(table.name, ours, to_polars(table, expected[table.name])) == []

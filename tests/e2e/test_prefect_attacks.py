@@ -65,27 +65,27 @@ async function attack(api, deployment, body) {
 @pytest.mark.browser
 def test_nobody_but_who_signs_in_runs_anything(tmp_path: Path) -> None:
     """One server for all of it, as the demo starts it: starting one takes longer than the rest."""
-    marker = tmp_path / "ran"
+    metadata = tmp_path / "ran"
     place = Place(tmp_path, {"WARDLAKE_KEY": KEY_TEXT})
     with prefect(place) as found:
         gold = found.deployments()["gold"]["id"]
         before = until(lambda: runs_of(found, gold), "the run that a lake without Gold gets")
-        another_user_is_refused(found, gold, marker)
+        another_user_is_refused(found, gold, metadata)
         another_name_is_refused(found)
         with chromium() as page:
             sign_in(page, found.server)
-            a_page_of_another_origin_is_refused(page, found, gold, marker)
-        the_reader_only_reads(found, gold, marker)
+            a_page_of_another_origin_is_refused(page, found, gold, metadata)
+        the_reader_only_reads(found, gold, metadata)
         the_secret_is_its_owner_s_alone(found)
         assert runs_of(found, gold) == before
         assert not found.deployments()["gold"]["pull_steps"]
-        assert not marker.exists()
+        assert not metadata.exists()
         # The same requests of who signs in do it: what was refused above would have run.
-        assert until(lambda: answered(found, gold, marker), "an answer") == [
+        assert until(lambda: answered(found, gold, metadata), "an answer") == [
             httpx.codes.NO_CONTENT,
             httpx.codes.CREATED,
         ]
-        until(marker.exists, "the shell command of who signed in")
+        until(metadata.exists, "the shell command of who signed in")
 
 
 def test_each_start_has_another_secret(tmp_path: Path) -> None:
@@ -101,20 +101,20 @@ def secrets(home: Path) -> set[str]:
     return {signin.read(signin.file(home, who)) for who in (signin.OWNER, signin.READER)}
 
 
-def shell(marker: Path) -> dict[str, Any]:
-    return {"pull_steps": [{STEP: {"script": f"touch {marker}"}}]}
+def shell(metadata: Path) -> dict[str, Any]:
+    return {"pull_steps": [{STEP: {"script": f"touch {metadata}"}}]}
 
 
-def attack(client: httpx.Client, deployment: str, marker: Path) -> list[int]:
+def attack(client: httpx.Client, deployment: str, metadata: Path) -> list[int]:
     """Have the next run of a deployment begin with a shell command, and start one."""
-    changed = client.patch(f"/deployments/{deployment}", json=shell(marker))
+    changed = client.patch(f"/deployments/{deployment}", json=shell(metadata))
     started = client.post(f"/deployments/{deployment}/create_flow_run", json={})
     return [changed.status_code, started.status_code]
 
 
-def answered(found: Prefect, gold: str, marker: Path) -> list[int]:
+def answered(found: Prefect, gold: str, metadata: Path) -> list[int]:
     """The answers to who signed in; none while the server's database is busy (503: its own client asks again, too)."""
-    answers = attack(found.client, gold, marker)
+    answers = attack(found.client, gold, metadata)
     return [] if httpx.codes.SERVICE_UNAVAILABLE in answers else answers
 
 
@@ -124,14 +124,14 @@ def runs_of(found: Prefect, deployment: str) -> set[str]:
     return {run["id"] for run in found.ask("/flow_runs/filter", asked) if not run["auto_scheduled"]}
 
 
-def another_user_is_refused(found: Prefect, deployment: str, marker: Path) -> None:
+def another_user_is_refused(found: Prefect, deployment: str, metadata: Path) -> None:
     """Without the file nothing is to be had but whether the server lives: no change, no run, no CSRF token, no list."""
     with httpx.Client(base_url=found.server.api, trust_env=False) as client:
-        assert attack(client, deployment, marker) == [httpx.codes.FORBIDDEN] * 2
+        assert attack(client, deployment, metadata) == [httpx.codes.FORBIDDEN] * 2
         client.headers.update({name: value for name, value in found.client.headers.items() if "csrf" in name})
-        assert attack(client, deployment, marker) == [httpx.codes.UNAUTHORIZED] * 2
+        assert attack(client, deployment, metadata) == [httpx.codes.UNAUTHORIZED] * 2
         client.auth = ("owner", "guessed")
-        assert attack(client, deployment, marker) == [httpx.codes.UNAUTHORIZED] * 2
+        assert attack(client, deployment, metadata) == [httpx.codes.UNAUTHORIZED] * 2
         for path in ("/csrf-token?client=me", "/admin/settings", "/admin/version", "/docs", "/openapi.json"):
             assert client.get(path).status_code == httpx.codes.UNAUTHORIZED, path
         assert client.post("/flow_runs/filter", json={}).status_code == httpx.codes.UNAUTHORIZED
@@ -154,12 +154,12 @@ def another_name_is_refused(found: Prefect) -> None:
         asked.close()
 
 
-def a_page_of_another_origin_is_refused(page: Page, found: Prefect, deployment: str, marker: Path) -> None:
+def a_page_of_another_origin_is_refused(page: Page, found: Prefect, deployment: str, metadata: Path) -> None:
     """In a browser that is signed in to the UI; from another port, and under a name that the UI has as well."""
     with elsewhere() as port:
         for host in ("127.0.0.1", "localhost"):
             page.goto(f"http://{host}:{port}")
-            arguments = [found.server.api, deployment, json.dumps(shell(marker))]
+            arguments = [found.server.api, deployment, json.dumps(shell(metadata))]
             with page.expect_response(lambda answer: answer.request.is_navigation_request()) as form:
                 tried = page.evaluate("arguments => attack(...arguments)", arguments)
             assert tried.pop("socket") == "closed"
@@ -194,7 +194,7 @@ def elsewhere() -> Iterator[int]:
             serving.join()
 
 
-def the_reader_only_reads(found: Prefect, deployment: str, marker: Path) -> None:
+def the_reader_only_reads(found: Prefect, deployment: str, metadata: Path) -> None:
     """What the dashboards sign in with lists the runs, and does nothing else."""
     told = found.server.for_dashboards
     reader = Path(told["WARDLAKE_DASHBOARD_PREFECT_AUTH_FILE"])
@@ -203,7 +203,7 @@ def the_reader_only_reads(found: Prefect, deployment: str, marker: Path) -> None
     assert prefect_runs.runs(told["PREFECT_API_URL"]) is None
     with signed_in(found.server.api, reader) as client:
         assert client.post("/flow_runs/filter", json={}).status_code == httpx.codes.OK
-        assert attack(client, deployment, marker) == [httpx.codes.UNAUTHORIZED] * 2
+        assert attack(client, deployment, metadata) == [httpx.codes.UNAUTHORIZED] * 2
         for path in ("/deployments/filter", "/flow_runs/", "/api/flow_runs/filter", "//flow_runs/filter", "/flows/"):
             assert client.post(path, json={}).status_code in (401, 404), path
 

@@ -21,7 +21,7 @@ Place = tuple[int, int]
 
 @st.composite
 def streams(draw: st.DrawFn) -> list[Row]:
-    """Rows of two partitions: twins share a partition, as the contract has it; offsets may have gaps."""
+    """Rows of two partitions: exact duplicates share a partition, as the contract has it; offsets may have gaps."""
     drawn = draw(
         st.lists(st.tuples(st.integers(0, 3), st.sampled_from([None, "B1", "B2"]), st.integers(-1, 1)), max_size=20)
     )

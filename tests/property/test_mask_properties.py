@@ -152,8 +152,8 @@ def test_no_own_identifier_survives_in_any_text_of_its_row(drawn: list[Record]) 
     coded = ("event_type", "sex", "severity", "disposition", "policy", "policy_fingerprint", "patient_key", "visit_key")
     for record, row in zip(kept, done.rows.drop(coded).iter_rows(named=True), strict=True):
         texts = {name: text.replace("[redacted]", "\n") for name, text in row.items() if isinstance(text, str)}
-        survivors = [name for name, text in texts.items() for word in own(record) if stands(word, text)]
-        assert not survivors, "an identifier stands in a column of its own row"
+        surviving_identifiers = [name for name, text in texts.items() for word in own(record) if stands(word, text)]
+        assert not surviving_identifiers, "an identifier stands in a column of its own row"
 
 
 @given(st.lists(records(), min_size=1, max_size=4))

@@ -12,7 +12,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from lake.kafka import Kafka
-from producer.batches import Block
+from producer.batches import MessageBatch
 from producer.publisher import Publisher
 from producer.simulator.simulator import Simulator, SimulatorSettings
 from tests.corpus.bad_input import CASES
@@ -74,7 +74,7 @@ def corrupt_input(scene: Scene, dice: Dice) -> str:
     block = next(iter(Simulator(SimulatorSettings(seed=dice.randrange(2**31), events=_MANGLED, corrupt=0)).blocks()))
     values = [case.payload for case in CASES] + [_mangled(value, dice) for value in block.values]
     keys = [b"%d" % dice.randrange(1000) for _ in values]
-    result = Publisher(Kafka(scene.stage.bootstrap), scene.stage.topic).publish([Block(keys, values)])  # type: ignore[arg-type]
+    result = Publisher(Kafka(scene.stage.bootstrap), scene.stage.topic).publish([MessageBatch(keys, values)])  # type: ignore[arg-type]
     scene.published += result.delivered
     return f"{result.delivered} messages"
 

@@ -19,7 +19,7 @@ from lake.storage.dedup_index import DedupIndex
 from lake.storage.store import DeltaStore, Lake
 
 SEEN: list[str] = []
-"""Every payload that the stream decoded or sealed, as text."""
+"""Every payload that the stream decoded or encrypted, as text."""
 
 
 def library_error() -> NoReturn:
@@ -88,14 +88,14 @@ def break_step(step: str, fail: Callable[[], NoReturn]) -> None:
         app.stream.landing.deduplicate = failing
     elif step.startswith("append "):
         DeltaStore.append = failing_append(step.removeprefix("append "), fail)
-    elif step in {"seal", "index", "refresh", "commit"}:
+    elif step in {"encrypt", "index", "refresh", "commit"}:
         owner, name = {
-            "seal": (LakeKey, "seal"),
+            "encrypt": (LakeKey, "encrypt"),
             "index": (DedupIndex, "known"),
             "refresh": (Lake, "landing_lock"),
             "commit": (MicroBatchConsumer, "commit"),
         }[step]
-        setattr(owner, name, failing_seal if step == "seal" else failing_once_seen(getattr(owner, name), fail))
+        setattr(owner, name, failing_seal if step == "encrypt" else failing_once_seen(getattr(owner, name), fail))
 
 
 def failing_once_seen(work: Callable[..., Any], fail: Callable[[], NoReturn]) -> Callable[..., Any]:

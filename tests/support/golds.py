@@ -42,7 +42,7 @@ def build(
 ) -> Built:
     """Build the lake's Gold."""
     measure: building.Measure = lambda above: measure_masking(lake, above, timezone)  # noqa: E731
-    return building.build(lake, building.Ask(reference, timezone, stale_days, measure, now, full))
+    return building.build(lake, building.BuildOptions(reference, timezone, stale_days, measure, now, full))
 
 
 def published(root: Path, table: Table) -> pl.DataFrame:

@@ -95,9 +95,11 @@ class Feeder:
         partitions = [partition for partition, _ in messages]
         following = {p: itertools.count(self._landing.expect(self._topic_id, p) + 1) for p in set(partitions)}
         offsets = [next(following[p]) for p in partitions]
-        sealed = self.lake.key.seal([payload for _, payload in messages], places(self._topic_id, partitions, offsets))
+        encrypted = self.lake.key.encrypt(
+            [payload for _, payload in messages], places(self._topic_id, partitions, offsets)
+        )
         return pl.DataFrame(
-            {"kafka_partition": partitions, "kafka_offset": offsets, "payload": sealed},
+            {"kafka_partition": partitions, "kafka_offset": offsets, "payload": encrypted},
             schema={"kafka_partition": pl.Int32, "kafka_offset": pl.Int64, "payload": pl.Binary},
         ).with_columns(
             topic=pl.lit("t"),

@@ -1,4 +1,4 @@
-"""Deduplicate: one event per key; an exact twin is a duplicate, the same key with other content a conflict."""
+"""Deduplicate: one event per key; an exact duplicate is a duplicate, the same key with other content a conflict."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
@@ -36,11 +36,13 @@ def deduplicate(rows: pl.DataFrame, known: pl.DataFrame, key: Sequence[str]) -> 
     judged = columns.join(standing, on=list(key), how="left", nulls_equal=True, maintain_order="left").select(
         "at",
         first=pl.col("standing").is_null() & pl.struct(key).is_first_distinct(),
-        twin=pl.col("content_hash") == pl.coalesce("standing", pl.col("content_hash").first().over(key)),
+        exact_duplicate=pl.col("content_hash") == pl.coalesce("standing", pl.col("content_hash").first().over(key)),
     )
 
     def those(fit: pl.Expr) -> pl.DataFrame:
         return rows[judged.filter(fit)["at"]]
 
-    first, twin = pl.col("first"), pl.col("twin")
-    return Deduplicated(fresh=those(first), duplicates=those(~first & twin), conflicts=those(~first & ~twin))
+    first, exact_duplicate = pl.col("first"), pl.col("exact_duplicate")
+    return Deduplicated(
+        fresh=those(first), duplicates=those(~first & exact_duplicate), conflicts=those(~first & ~exact_duplicate)
+    )

@@ -7,27 +7,27 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as Late
 from typing import Final, Generic, TypeVar
 
-Told = TypeVar("Told")
+T = TypeVar("T")
 
 PATIENCE: Final = 0.05
 """Seconds that a page waits for an answer that it has an older one of."""
 
 
-class Asked(Generic[Told]):
+class BackgroundCache(Generic[T]):
     """The last answer to a question, asked anew when somebody looks and it is older than ``every`` seconds.
 
     One question at a time; ``ask`` answers rather than raises. Any thread may look.
     """
 
-    def __init__(self, ask: Callable[[], Told], every: float) -> None:
+    def __init__(self, ask: Callable[[], T], every: float) -> None:
         """Prepare to ask ``ask``."""
         self._ask, self._every = ask, every
         self._lock = threading.Lock()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="wardlake-asked")
-        self._asked: Future[Told] | None = None
-        self._last: tuple[float, Told] | None = None
+        self._asked: Future[T] | None = None
+        self._last: tuple[float, T] | None = None
 
-    def look(self, first: float) -> Told | None:
+    def look(self, first: float) -> T | None:
         """The last answer; where there is none yet, the first one, or None if it takes longer than ``first`` s."""
         with self._lock:
             fresh = self._last is not None and time.monotonic() - self._last[0] < self._every

@@ -8,7 +8,7 @@ import streamlit as st
 
 from dashboards.screens.pipeline import broker_offsets, figures, prefect_runs, queries
 from dashboards.screens.pipeline import components as parts
-from dashboards.screens.pipeline.background import Asked
+from dashboards.screens.pipeline.background import BackgroundCache
 from dashboards.screens.pipeline.broker_offsets import Ends
 from dashboards.screens.pipeline.queries import EVERY, Look, Watched
 from dashboards.shared import style
@@ -55,8 +55,8 @@ def lag_of(lake: Watched) -> pl.DataFrame | None:
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _broker(bootstrap: str, topic: str) -> Asked[Ends | None]:
-    return Asked(lambda: broker_offsets.ends(bootstrap, topic), EVERY)
+def _broker(bootstrap: str, topic: str) -> BackgroundCache[Ends | None]:
+    return BackgroundCache(lambda: broker_offsets.ends(bootstrap, topic), EVERY)
 
 
 def flow_runs() -> pl.DataFrame | None:
@@ -66,8 +66,8 @@ def flow_runs() -> pl.DataFrame | None:
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _prefect(api: str) -> Asked[pl.DataFrame | None]:
-    return Asked(lambda: prefect_runs.runs(api, settings().dashboard_prefect_auth_file), 2 * EVERY)
+def _prefect(api: str) -> BackgroundCache[pl.DataFrame | None]:
+    return BackgroundCache(lambda: prefect_runs.runs(api, settings().dashboard_prefect_auth_file), 2 * EVERY)
 
 
 def tiles(look: Look, lag: pl.DataFrame | None) -> None:

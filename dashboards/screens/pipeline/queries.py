@@ -17,7 +17,7 @@ from deltalake import DeltaTable
 from dashboards.screens.pipeline.figures import WINDOW, last_run
 from lake.contracts.tables import BUILDS, DERIVED, INGEST, QUALITY, SILVER, TABLES, Table
 from lake.gold.tables import GOLD
-from lake.storage.metadata import MARKER
+from lake.storage.metadata import METADATA_FILE
 from lake.storage.store import DeltaStore, open_lake
 
 EVERY: Final = 5.0
@@ -121,7 +121,7 @@ class Watched:
 def watched(root: Path) -> Watched:
     """The lake at ``root``, kept open for all sessions until another one takes its place."""
     try:
-        seen = (root / MARKER).stat()
+        seen = (root / METADATA_FILE).stat()
         stamp = (seen.st_ino, seen.st_mtime_ns)
     except OSError:
         stamp = (0, 0)

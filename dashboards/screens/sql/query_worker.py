@@ -16,7 +16,7 @@ import polars as pl
 
 from lake.query.adhoc import guard, limits, schema_copy
 from lake.query.statement_redaction import blanked
-from lake.query.to_polars import framed
+from lake.query.to_polars import to_polars
 from lake.query.views import Table
 
 Note = Callable[[str], object]
@@ -72,7 +72,7 @@ def answer(
     with copied(connection) as copy:
         try:
             reading = _admitted(copy, text, note)
-            found = plain(framed((connection if reading.tables else copy).sql(text).limit(rows + 1)))
+            found = plain(to_polars((connection if reading.tables else copy).sql(text).limit(rows + 1)))
         except guard.RefusedError as refused:
             return {"kind": "query" if refused.kind == "syntax" else refused.kind, "got": refused.got}, None
         except duckdb.OutOfMemoryException:

@@ -4,14 +4,14 @@
 -- messages: messages taken in = silver + quarantined + duplicates
 -- silver: messages that became a Silver row
 -- quarantined: messages that failed; below 0 where a later quarantine replay took more out than went in
--- duplicates: exact twins, counted and kept in Bronze only
+-- duplicates: exact duplicates, counted and kept in Bronze only
 -- fields: per PHI field of the Silver rows: present, masked by its rule, redacted (masked whole), missing
 -- rules: per rule: invalid, the messages that broke it; a message can break several
 -- rows_scanned: Silver rows of the day that were looked at
 -- rows_broken: of those, rows in which a masked value breaks its rule or a raw identifier of its own record survives
 -- masking_success_rate: 1 - rows_broken / rows_scanned; null where nothing was scanned
 -- month: first day of the month of day
--- Measured by opening the sealed message of each row in memory and searching the row for it; never assumed.
+-- Measured by opening the encrypted message of each row in memory and searching the row for it; never assumed.
 WITH books AS (
     SELECT ingested_at::DATE AS day, policy, messages, silver, quarantined, duplicates, fields, rules
     FROM ingest

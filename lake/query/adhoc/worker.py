@@ -18,7 +18,7 @@ from lake.query import views
 from lake.query.adhoc import guard, limits, schema_copy
 from lake.query.adhoc.schema_copy import DICTIONARY
 from lake.query.statement_redaction import blanked
-from lake.query.to_polars import framed
+from lake.query.to_polars import to_polars
 from lake.query.views import Table
 
 Say = Callable[[Mapping[str, object]], object]
@@ -118,7 +118,7 @@ def _bound(connection: duckdb.DuckDBPyConnection) -> None:
 
 def _run(connection: duckdb.DuckDBPyConnection, query: str) -> pl.DataFrame:
     try:
-        return framed(connection.sql(query))
+        return to_polars(connection.sql(query))
     except duckdb.OutOfMemoryException as error:
         refused = guard.RefusedError("memory", type(error).__name__)
     except duckdb.Error as error:

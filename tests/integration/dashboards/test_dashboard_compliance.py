@@ -113,7 +113,7 @@ def test_it_says_what_has_not_happened_yet(books: Path, open_page: Open) -> None
 
 def test_verify_checks_and_audit(own_books: Path, open_page: Open) -> None:
     lake = Lake(own_books, lakes.KEY)
-    audit_log.append(own_books, "verify", "17 checks, 0 broken; sealed messages opened in memory", 92)
+    audit_log.append(own_books, "verify", "17 checks, 0 broken; encrypted messages opened in memory", 92)
     audit_log.append(own_books, "sql", "SELECT … FROM silver.visits WHERE ssn = '…' -- CANARY", 5)
     quality.record(lake, quality.run(lake, datetime.now(UTC), dedup_key=("patient_key", "event_time")))
     page = open_page(own_books, "compliance")
@@ -221,6 +221,6 @@ def test_every_field_of_an_event_has_a_rule_or_is_dropped() -> None:
 
 
 def test_a_breach_that_verify_found_is_an_error(own_books: Path, open_page: Open) -> None:
-    audit_log.append(own_books, "verify", "17 checks, 10 broken; sealed messages opened in memory", 92)
+    audit_log.append(own_books, "verify", "17 checks, 10 broken; encrypted messages opened in memory", 92)
     test = open_page(own_books, "compliance")
     assert [found.value for found in test.error if "10 broken" in found.value]

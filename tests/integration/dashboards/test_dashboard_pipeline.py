@@ -16,7 +16,7 @@ from confluent_kafka import Producer
 
 from dashboards.screens.pipeline import broker_offsets as brokers
 from dashboards.screens.pipeline import figures, prefect_runs
-from dashboards.screens.pipeline.background import Asked
+from dashboards.screens.pipeline.background import BackgroundCache
 from dashboards.screens.pipeline.broker_offsets import Ends
 from dashboards.screens.pipeline.components import ago
 from dashboards.screens.pipeline.queries import Watched
@@ -188,7 +188,7 @@ def test_a_page_waits_for_no_answer_that_takes_long() -> None:
         go.wait(10)
         return len(asked)
 
-    question = Asked(slowly, every=0.0)
+    question = BackgroundCache(slowly, every=0.0)
     assert question.look(0.01) is None
     assert question.look(0.01) is None  # and it is asked once
     go.set()

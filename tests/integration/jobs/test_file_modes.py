@@ -47,7 +47,7 @@ def test_all_that_is_written_is_its_owner_s_alone(data: Path) -> None:
     works("verify")
     works("replay")
     works("quarantine", "replay")
-    works("key", "rotate", "--reseal")
+    works("key", "rotate", "--reencrypt")
     assert [path.relative_to(data).as_posix() for path in within_reach(data)] == []
     made = {path.name for path in data.iterdir()}
     assert made >= {"lake", "lake.key", "export"}
@@ -74,6 +74,7 @@ def test_no_command_shows_the_key(data: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("WARDLAKE_KEY", KEY_TEXT)
     make_lake(data / "lake", simulated(20))
     said = [
-        wardlake(*command) for command in (("verify",), ("status",), ("key", "rotate"), ("key", "reseal"), ("replay",))
+        wardlake(*command)
+        for command in (("verify",), ("status",), ("key", "rotate"), ("key", "reencrypt"), ("replay",))
     ]
     assert not [ran for ran in said if KEY_TEXT in ran.out + ran.err]

@@ -60,7 +60,7 @@ def test_undisturbed_it_comes_to_the_same(house: House, lake: Lake) -> None:
 
 
 @pytest.mark.parametrize(
-    "point", [("build silver/events", "before", 2), ("build ops/ingest", "after", 3), ("takeover", "before", 1)]
+    "point", [("build silver/events", "before", 2), ("build ops/ingest", "after", 3), ("table swap", "before", 1)]
 )
 def test_killed_while_it_builds_the_old_tables_stand(point: tuple[str, str, int], house: House, lake: Lake) -> None:
     before = versions(lake)
@@ -113,7 +113,7 @@ def test_a_landing_that_began_before_a_replay_goes_on_after_it(lake: Lake) -> No
 
 
 def later(lake: Lake, count: int) -> list[Produced]:
-    """Messages that come after those, half of them twins of what stands."""
+    """Messages that come after those, half of them exact duplicates of what stands."""
     ends = {p: 1 + max(m.place[1] for m in PRODUCED if m.place[0] == p) for p in range(4)}
     fresh = messages(events=count // 2, seed=9)
     found = []

@@ -1,4 +1,4 @@
-"""A key is rotated, rows are resealed, and the process is killed (SIGKILL) at each step; a stream runs meanwhile."""
+"""A key is rotated, rows are re-encrypted, and the process is killed (SIGKILL) at each step beside a stream."""
 
 from pathlib import Path
 
@@ -65,7 +65,7 @@ def test_killed_at_a_step_the_lake_opens_with_the_key_file_as_it_stands(
     assert found.key.key_id == LakeKey.from_file(house.key_file).key_id
     assert check(found, PRODUCED) == before
 
-    with house.rotate(reseal=True) as child:
+    with house.rotate(reencrypt=True) as child:
         child.ends_well()
     again = opened(house)
     assert again.key.key_id not in {lake.key.key_id, found.key.key_id}
@@ -76,12 +76,12 @@ def test_killed_at_a_step_the_lake_opens_with_the_key_file_as_it_stands(
 
 
 RESEALING = [
-    ("day resealed", "after", 1),
+    ("day re-encrypted", "after", 1),
     *(
         pytest.param(point, marks=SLOW)
         for point in [
-            ("day resealed", "before", 1),
-            ("day resealed", "after", 2),
+            ("day re-encrypted", "before", 1),
+            ("day re-encrypted", "after", 2),
             ("keys forgotten", "after", 1),
             ("keys forgotten", "after", 2),
         ]
@@ -95,10 +95,10 @@ def test_killed_while_it_reseals_the_next_run_does_the_rest(
 ) -> None:
     with house.rotate() as child:
         child.ends_well()
-    with house.reseal(die=point) as child:
+    with house.reencrypt(die=point) as child:
         child.is_killed()
     assert check(opened(house), PRODUCED) == before
-    with house.reseal() as child:
+    with house.reencrypt() as child:
         child.ends_well()
     found = opened(house)
     assert check(found, PRODUCED) == before
@@ -153,7 +153,7 @@ def test_a_running_stream_lands_nothing_more_with_the_old_key(broker: str, admin
         )
         assert said[0].endswith("nothing is lost; start again with the new key")
         place.works("stream", "--until-caught-up")
-        place.works("key", "reseal")
+        place.works("key", "reencrypt")
         lake = open_with_key(Settings(data=tmp_path / "data"))
         check(lake, read_back(broker, fed.topic))
         assert keys_in_use(lake) == {lake.key.key_id}
@@ -170,7 +170,7 @@ def test_a_stream_and_a_resealing_at_once(broker: str, admin: AdminClient, lake:
         with house.stream(until_caught_up=False) as stream:
             stream.hear("landed")
             for _ in range(2):
-                with house.reseal() as child:
+                with house.reencrypt() as child:
                     child.ends_well()
             stream.hear_caught_up()
             stream.stop()

@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient
 from app.services.broker import EmbeddedBroker
 from lake.errors import BrokerError, UsageError
 from lake.kafka import Kafka
-from producer.batches import Block
+from producer.batches import MessageBatch
 from producer.publisher import Publisher, ensure_topic
 from producer.simulator.simulator import Simulator, SimulatorSettings
 
@@ -67,7 +67,7 @@ def test_all_that_is_published_is_there_once_and_in_order_by_key(broker: str, to
 
 
 def test_messages_without_a_key_and_without_content_are_published(broker: str, topic: str) -> None:
-    block = Block([None, b"P1", None], [b"not json", b"", b"\xff"])
+    block = MessageBatch([None, b"P1", None], [b"not json", b"", b"\xff"])
     assert Publisher(Kafka(broker), topic).publish([block]).delivered == 3
     rows = [row for rows in consumed(broker, topic).values() for row in rows]
     assert sorted(value or b"" for _, value in rows) == [b"", b"not json", b"\xff"]
@@ -75,13 +75,13 @@ def test_messages_without_a_key_and_without_content_are_published(broker: str, t
 
 def test_a_publisher_can_be_used_again(broker: str, topic: str) -> None:
     publisher = Publisher(Kafka(broker), topic)
-    assert publisher.publish([Block([b"P"], [b"1"])]).sent == 1
-    assert publisher.publish([Block([b"P"], [b"2"]), Block()]).sent == 1
+    assert publisher.publish([MessageBatch([b"P"], [b"1"])]).sent == 1
+    assert publisher.publish([MessageBatch([b"P"], [b"2"]), MessageBatch()]).sent == 1
     assert publisher.publish([]).sent == 0
 
 
 def test_a_message_that_is_too_large_is_counted_and_the_others_are_sent(broker: str, topic: str) -> None:
-    block = Block([b"P"] * 3, [b"1", b"x" * 1_100_000, b"3"])
+    block = MessageBatch([b"P"] * 3, [b"1", b"x" * 1_100_000, b"3"])
     result = Publisher(Kafka(broker), topic).publish([block])
     assert (result.sent, result.delivered, result.failed) == (3, 2, {"MSG_SIZE_TOO_LARGE": 1})
 
@@ -99,7 +99,9 @@ def test_the_rate_is_kept_evenly(broker: str, topic: str) -> None:
     def note(sent: int) -> None:
         progress.append((time.monotonic() - began, sent))
 
-    result = Publisher(Kafka(broker), topic, rate=500, on_progress=note).publish([Block([b"P"] * 500, [b"{}"] * 500)])
+    result = Publisher(Kafka(broker), topic, rate=500, on_progress=note).publish(
+        [MessageBatch([b"P"] * 500, [b"{}"] * 500)]
+    )
     assert result.delivered == 500
     assert result.seconds > 0.9
     # At any time no more than what is due, and a little for the time between the two clocks.
@@ -137,7 +139,7 @@ def test_a_broker_that_goes_away_is_an_error_with_the_counts() -> None:
         publisher = Publisher(Kafka(doomed.bootstrap), "topic", options={"message.timeout.ms": 1_000})
         doomed.stop()  # it was there: the topic was asked for
         with pytest.raises(BrokerError) as caught:
-            publisher.publish([Block([b"P"] * 10, [b"secret"] * 10)])
+            publisher.publish([MessageBatch([b"P"] * 10, [b"secret"] * 10)])
     assert "has stopped taking messages; got 0 delivered, 10 failed (_MSG_TIMED_OUT 10)" in str(caught.value)
     assert "secret" not in str(caught.value)
 
@@ -147,13 +149,13 @@ def test_what_is_not_delivered_in_time_is_given_up() -> None:
         publisher = Publisher(Kafka(doomed.bootstrap), "topic", flush_seconds=0.5)
         doomed.stop()
         with pytest.raises(BrokerError, match=r"0 delivered, 10 failed \(_PURGE_QUEUE 10\)"):
-            publisher.publish([Block([b"P"] * 10, [b"x"] * 10)])
+            publisher.publish([MessageBatch([b"P"] * 10, [b"x"] * 10)])
 
 
 def test_a_run_that_is_asked_to_stop_delivers_what_is_queued_and_says_so(broker: str, topic: str) -> None:
-    def endless() -> Iterator[Block]:
+    def endless() -> Iterator[MessageBatch]:
         while True:
-            yield Block([b"P"] * 100, [b"{}"] * 100)
+            yield MessageBatch([b"P"] * 100, [b"{}"] * 100)
 
     until = time.monotonic() + 0.5
     result = Publisher(Kafka(broker), topic, rate=2_000, stop=lambda: time.monotonic() > until).publish(endless())

@@ -193,8 +193,8 @@ def test_a_new_twin_of_an_old_event_is_found(root: Path, feeder: Feeder) -> None
     old = silver.row(0, named=True)
     new = pl.col("message_id") == "new-1"
     columns = ("patient_key", "event_time", "event_date")
-    twin = [pl.when(new).then(pl.lit(old[name])).otherwise(pl.col(name)).alias(name) for name in columns]
-    overwrite(root, SILVER, silver.with_columns(twin))
+    exact_duplicate = [pl.when(new).then(pl.lit(old[name])).otherwise(pl.col(name)).alias(name) for name in columns]
+    overwrite(root, SILVER, silver.with_columns(exact_duplicate))
     assert failed(checked(root, "inputs")) == {"deduplication key"}
 
 
@@ -307,8 +307,8 @@ def test_progress_names_the_checks(root: Path) -> None:
 def test_the_key_that_is_set_is_the_one_that_is_checked(root: Path) -> None:
     make_lake(root, [(0, event())])
     silver = rows(root, SILVER)
-    twin = silver.with_columns(pl.col("kafka_offset") + 1, ward=pl.lit("W2"))
-    overwrite(root, SILVER, pl.concat([silver, twin]))
+    exact_duplicate = silver.with_columns(pl.col("kafka_offset") + 1, ward=pl.lit("W2"))
+    overwrite(root, SILVER, pl.concat([silver, exact_duplicate]))
     wide = load(lake=root, data=root.parent, dedup_key="patient_id,event_time,ward")
     assert statuses(check_quality.check(settings(root)))["deduplication key"] == "failed"
     assert statuses(check_quality.check(wide))["deduplication key"] == "passed"
@@ -332,7 +332,7 @@ def test_where_there_is_no_lake(root: Path) -> None:
 def test_a_rebuild_that_was_cut_short_is_not_judged(root: Path) -> None:
     make_lake(root)
     (root / ".rebuild").mkdir()
-    (root / ".rebuild" / "takeover.json").write_text("{}")
+    (root / ".rebuild" / "table_swap.json").write_text("{}")
     with pytest.raises(LakeError, match=r"a rebuild of this lake was cut short; .* run 'wardlake verify'"):
         checked(root)
 

@@ -53,9 +53,9 @@ def mixed(cases: tuple[Case, ...]) -> list[tuple[bytes | None, list[str] | None]
         messages.append((case.payload, sorted(case.rules)))
         if number % GOOD_EVERY == 0:
             messages.append((good(number), []))
-    twin = event(message_id="a twin", patient_id="MRN-0", event_time="2024-02-01T10:00:00Z")
+    exact_duplicate = event(message_id="a exact duplicate", patient_id="MRN-0", event_time="2024-02-01T10:00:00Z")
     other = event(patient_id="MRN-0", event_time="2024-02-01T10:00:00Z", ward="elsewhere")
-    return [*messages, (twin, None), (other, [CONFLICT])]
+    return [*messages, (exact_duplicate, None), (other, [CONFLICT])]
 
 
 @dataclass

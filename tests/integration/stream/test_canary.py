@@ -1,6 +1,6 @@
 """Canary: records with marker identifiers pass through every step while each step is made to fail.
 
-No marker may appear in logs, exceptions, metrics, state, temporary files or any unsealed file, in any of the forms
+No marker may appear in logs, exceptions, metrics, state, temporary files or any decrypted file, in any of the forms
 that a careless encoding gives it.
 """
 
@@ -66,11 +66,11 @@ PERSON: Final = FULL | {
 
 
 def payloads() -> list[bytes | None]:
-    """Good, twin, conflict, and one of each way to end up in quarantine, all full of markers."""
+    """Good, exact duplicate, conflict, and one of each way to end up in quarantine, all full of markers."""
     everything = " ".join([WORD, *MARKERS.values()])
     changes: list[dict[str, Any]] = [
         {},
-        {"message_id": "twin"},
+        {"message_id": "exact_duplicate"},
         {"ward": everything},
         {"event_time": "2024-03-02T00:00:00Z", "ssn": f"about {MARKERS['ssn']}", "phone": everything},
         {"event_time": everything},
@@ -114,10 +114,10 @@ def run(broker: str, topic: str, folder: Path, step: str, how: str) -> Run:
     return Run(done.returncode, (done.stdout + done.stderr).decode("utf-8", "replace"), folder)
 
 
-def forms(marker: str) -> Iterator[bytes]:
+def forms(metadata: str) -> Iterator[bytes]:
     """The marker as it is, in other cases and in the encodings in which it could be overlooked."""
-    plain = marker.encode()
-    yield from (plain, plain.lower(), plain.upper(), marker.encode("utf-16-le"), quote(marker).encode())
+    plain = metadata.encode()
+    yield from (plain, plain.lower(), plain.upper(), metadata.encode("utf-16-le"), quote(metadata).encode())
     yield from (plain.hex().encode(), plain.hex().upper().encode())
     digits = bytes(c for c in plain if chr(c).isdigit())
     if len(digits) >= 8:
@@ -131,7 +131,7 @@ def forms(marker: str) -> Iterator[bytes]:
 
 def found_in(content: bytes) -> list[str]:
     """The names of the markers that stand in the content: never their values."""
-    return [name for name, marker in MARKERS.items() if any(form in content for form in forms(marker))]
+    return [name for name, metadata in MARKERS.items() if any(form in content for form in forms(metadata))]
 
 
 def readable(folder: Path) -> Iterator[tuple[str, bytes]]:
@@ -166,7 +166,7 @@ STEPS: Final = [
     ("validate", "chained"),
     ("mask", "library"),
     ("mask", "panic"),
-    ("seal", "chained"),
+    ("encrypt", "chained"),
     ("index", "library"),
     ("deduplicate", "library"),
     ("refresh", "library"),

@@ -9,7 +9,7 @@ import pytest
 from lake.contracts.tables import INGEST
 from lake.kafka import Kafka
 from lake.storage.store import open_lake
-from producer.batches import Block
+from producer.batches import MessageBatch
 from producer.publisher import Publisher
 from tests.support.commands import Place
 
@@ -22,7 +22,7 @@ MOST_BYTES = 2 * 16 * 1024 * 1024
 @pytest.fixture
 def place(broker: str, topic: str, tmp_path: Path) -> Place:
     value = json.dumps({"patient_id": "P1", "notes": "x" * BYTES}).encode()
-    block = Block([b"P1"] * MESSAGES, [value] * MESSAGES)
+    block = MessageBatch([b"P1"] * MESSAGES, [value] * MESSAGES)
     assert Publisher(Kafka(broker), topic).publish([block]).delivered == MESSAGES
     return Place(tmp_path, {"WARDLAKE_KAFKA": broker, "WARDLAKE_TOPIC": topic, "WARDLAKE_GROUP": topic})
 

@@ -49,7 +49,7 @@ def test_a_stream_whose_disk_is_full_says_so(tmp_path: Path, monkeypatch: pytest
             lands.land(cut)
     assert str(caught.value).startswith("the step land failed; got a full disk in a batch that ends at offsets")
     assert str(caught.value).endswith("; nothing of this batch is lost: free space, then start again")
-    landing(reopened(lake)).make_whole()
+    landing(reopened(lake)).recover()
     verified(reopened(lake))
 
 

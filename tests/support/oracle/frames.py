@@ -15,7 +15,7 @@ FOLDED = (VISITS, STAYS, INCOMPLETE)
 def expected_lake(silver: pl.DataFrame, stale_days: int) -> dict[str, pl.DataFrame]:
     """``silver/visits``, ``silver/stays`` and ``silver/incomplete`` of these Silver rows, typed and sorted."""
     folded = fold(silver.iter_rows(named=True), stale_days)
-    return {table.name: framed(table, rows) for table, rows in zip(FOLDED, rows_of(folded), strict=True)}
+    return {table.name: to_polars(table, rows) for table, rows in zip(FOLDED, rows_of(folded), strict=True)}
 
 
 def rows_of(folded: Folded) -> tuple[list[Row], list[Row], list[Row]]:
@@ -37,10 +37,10 @@ def expected_gold(
     data_end = max(silver["event_time"].to_list())
     hospital = naive.Hospital(folded.visits, folded.stays, timezone, data_end, stale_days, beds)
     rows = naive.kpis(hospital)
-    return {table.name: framed(table, rows[table.name]) for table in KPIS}
+    return {table.name: to_polars(table, rows[table.name]) for table in KPIS}
 
 
-def framed(table: Table, rows: Iterable[Row]) -> pl.DataFrame:
+def to_polars(table: Table, rows: Iterable[Row]) -> pl.DataFrame:
     """Rows as a frame of the table's contract, which it keeps to."""
     return ordered(table.schema.validate(pl.DataFrame(list(rows), schema=table.polars_schema)))
 

@@ -61,14 +61,14 @@ def batch(lake: Lake, produced: list[Produced], topic_id: str = TOPIC_ID, at: da
     ordered = sorted(produced, key=lambda message: message.place)
     partitions, offsets = zip(*(message.place for message in ordered), strict=True)
     payloads = [message.value for message in ordered]
-    sealed: Future[pl.Series] = Future()
-    sealed.set_result(pl.Series(lake.key.seal(payloads, places(topic_id, partitions, offsets)), dtype=pl.Binary))
+    encrypted: Future[pl.Series] = Future()
+    encrypted.set_result(pl.Series(lake.key.encrypt(payloads, places(topic_id, partitions, offsets)), dtype=pl.Binary))
     utc = pl.Datetime("us", "UTC")
     frame = pl.DataFrame(
         {"kafka_partition": partitions, "kafka_offset": offsets},
         schema={"kafka_partition": pl.Int32, "kafka_offset": pl.Int64},
     ).with_columns(kafka_time=pl.lit(None, utc), ingested_at=pl.lit(at or now()).cast(utc))
-    raw = MicroBatch("a.topic", topic_id, frame.with_row_index("row"), payloads, sealed)
+    raw = MicroBatch("a.topic", topic_id, frame.with_row_index("row"), payloads, encrypted)
     return decide(POLICY, lake.key)(raw)
 
 

@@ -25,7 +25,7 @@ from app.stream.consumer import MicroBatchConsumer
 from app.stream.run import StreamApplication
 from lake.errors import TopicRecreatedError
 from lake.security import masking_policy as policies
-from lake.security import reencryption as resealing
+from lake.security import reencryption as reencrypting
 from lake.storage import table_swap
 from lake.storage.store import DeltaStore
 
@@ -41,14 +41,14 @@ def point(name: str) -> tuple[Any, str, Callable[..., bool]]:
         "offsets": (MicroBatchConsumer, "commit"),
         "revoke": (StreamApplication, "_on_revoke"),
         "assign": (StreamApplication, "_on_assign"),
-        "takeover": (table_swap, "commit"),
+        "table swap": (table_swap, "commit"),
         "taking": (table_swap, "_take"),
         "new key": (rotating, "_new_key"),
         "old key kept": (rotating, "keep_old"),
         "rotation": (rotating, "change"),
         "key in place": (rotating, "take_up_new_key"),
-        "day resealed": (resealing, "_reseal_day"),
-        "keys forgotten": (resealing, "_forgotten"),
+        "day re-encrypted": (reencrypting, "_reseal_day"),
+        "keys forgotten": (reencrypting, "_forgotten"),
     }
     if name in named:
         return *named[name], lambda *_: True
@@ -133,8 +133,8 @@ def replay(settings: Settings, order: dict[str, Any]) -> None:
 
 def rotate(settings: Settings, order: dict[str, Any]) -> None:
     lake = rotating.rotate(settings).lake if order["do"] == "rotate" else open_with_key(settings)
-    if order["reseal"]:
-        rotating.reseal(lake)
+    if order["reencrypt"]:
+        rotating.reencrypt(lake)
     say("rotated")
 
 
@@ -148,5 +148,5 @@ if __name__ == "__main__":
     told = json.loads(sys.argv[1])
     if told["die"]:
         die_at(*told["die"])
-    work = {"stream": stream, "replay": replay, "quarantine": replay, "rotate": rotate, "reseal": rotate}
+    work = {"stream": stream, "replay": replay, "quarantine": replay, "rotate": rotate, "reencrypt": rotate}
     work[told["do"]](Settings(**told["settings"]), told)

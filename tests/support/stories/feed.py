@@ -14,7 +14,7 @@ from confluent_kafka import Consumer, KafkaException, TopicCollection, TopicPart
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from lake.kafka import Kafka
-from producer.batches import Block
+from producer.batches import MessageBatch
 from producer.publisher import Publisher
 from producer.simulator.simulator import Simulator, SimulatorSettings
 from stories.oracle import Produced, event_key
@@ -56,22 +56,22 @@ def create_topic(admin: AdminClient, name: str) -> str:
 
 
 def publish(broker: str, topic: str, events: int, seed: int, *, keyed: bool = False) -> None:
-    """Publish about ``events`` messages; all twins share their partition where ``keyed``."""
+    """Publish about ``events`` messages; all exact duplicates share their partition where ``keyed``."""
     block = hospital(events, seed, keyed=keyed)
     assert Publisher(Kafka(broker), topic).publish([block]).delivered == len(block)
 
 
-def hospital(events: int, seed: int, *, keyed: bool = False) -> Block:
-    """Simulated events with exact duplicates and corrupt extras, to which we add conflicts and stray twins."""
+def hospital(events: int, seed: int, *, keyed: bool = False) -> MessageBatch:
+    """Simulated events with exact duplicates and corrupt extras, plus conflicts and stray duplicates."""
     pairs = [pair for block in Simulator(replace(_FEED, seed=seed, events=events)).blocks() for pair in block.pairs()]
     dice = random.Random(seed)
     for extra in list(_extras(pairs, dice, keyed)):
         pairs.insert(dice.randrange(len(pairs) + 1), extra)
-    return Block([key for key, _ in pairs], [value for _, value in pairs])
+    return MessageBatch([key for key, _ in pairs], [value for _, value in pairs])
 
 
 def _extras(pairs: list[tuple[bytes | None, bytes]], dice: random.Random, keyed: bool) -> Iterator[tuple]:
-    """Conflicts, twins and conflicts that come under another Kafka key or none, and tombstones."""
+    """Conflicts, exact duplicates and conflicts that come under another Kafka key or none, and tombstones."""
     times = Counter(event_key(value) for _, value in pairs)
     single = [pair for pair in pairs if times[event_key(pair[1])] == 1 and event_key(pair[1]) is not None]
     chosen = iter(dice.sample(single, 60))

@@ -85,8 +85,8 @@ def _instant(event: dict[str, Any]) -> datetime | None:
 def check(lake: Lake, produced: Iterable[Produced], topic_id: str | None = None) -> Outcome:
     """Hold the lake against what was produced, message by message, and run ``verify``.
 
-    ``topic_id`` names the stream where the lake holds several. Which of two twins in different partitions stands
-    depends on which came first; all else is fixed.
+    ``topic_id`` names the stream where the lake holds several. Which of two exact duplicates in different partitions
+    stands depends on which came first; all else is fixed.
     """
     lake.refresh()
     messages = list(produced)
@@ -113,11 +113,11 @@ def verified(lake: Lake) -> None:
 def _decided(messages: list[Produced], standing: set[Place]) -> tuple[set[Place], set[Place], set[Place]]:
     """The places that must be in Silver, in quarantine, and only counted."""
     silver, quarantined, duplicates = set(), {m.place for m in messages if m.key is None}, set()
-    twins = defaultdict(list)
+    exact_duplicates = defaultdict(list)
     for message in messages:
         if message.key is not None:
-            twins[message.key].append(message)
-    for group in twins.values():
+            exact_duplicates[message.key].append(message)
+    for group in exact_duplicates.values():
         first = _first(group, standing)
         silver.add(first.place)
         for other in group:
@@ -127,7 +127,7 @@ def _decided(messages: list[Produced], standing: set[Place]) -> tuple[set[Place]
 
 
 def _first(group: list[Produced], standing: set[Place]) -> Produced:
-    """The one of the twins that counts: the first of its partition; of several partitions, the one that stands."""
+    """The duplicate that counts: the first of its partition; of several partitions, the one that stands."""
     firsts = {m.place[0]: m for m in sorted(group, key=lambda m: m.place, reverse=True)}
     return next((m for m in firsts.values() if m.place in standing), group[0])
 
@@ -171,7 +171,7 @@ def _payloads_are_whole(lake: Lake, messages: list[Produced], topic_id: str | No
     for (topic, partition), rows in bronze.partition_by("topic_id", "kafka_partition", as_dict=True).items():
         offsets = rows["kafka_offset"].to_list()
         where = sealed_for(topic, [partition] * len(offsets), offsets)
-        opened = lake.key.unseal(rows["payload"].to_list(), where, rows["key_id"])
+        opened = lake.key.decrypt(rows["payload"].to_list(), where, rows["key_id"])
         changed += sum(value_at[partition, o] != value for o, value in zip(offsets, opened, strict=True))
     assert changed == 0
 

@@ -132,11 +132,11 @@ class House:
     def replay(self, *, quarantine: bool = False, die: Any = None, slice_rows: int = 500) -> Child:
         return self._child("quarantine" if quarantine else "replay", {}, die, slice_rows=slice_rows)
 
-    def rotate(self, *, reseal: bool = False, die: Any = None) -> Child:
-        return self._child("rotate", {}, die, reseal=reseal)
+    def rotate(self, *, reencrypt: bool = False, die: Any = None) -> Child:
+        return self._child("rotate", {}, die, reencrypt=reencrypt)
 
-    def reseal(self, *, die: Any = None) -> Child:
-        return self._child("reseal", {}, die, reseal=True)
+    def reencrypt(self, *, die: Any = None) -> Child:
+        return self._child("reencrypt", {}, die, reencrypt=True)
 
     def catch_up(self, group: str | None = None) -> Lake:
         """Run the stream until its lag is 0, and open the lake."""

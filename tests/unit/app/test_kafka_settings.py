@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.settings import load
-from flows.environment import handed_on
+from flows.environment import child_environment
 from lake.errors import UsageError
 
 ADDRESS = "kafka.example.org:9093"
@@ -111,7 +111,7 @@ def test_the_built_in_broker_has_no_tls(monkeypatch: pytest.MonkeyPatch) -> None
 def test_the_password_is_shown_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load(kafka=ADDRESS, kafka_security_protocol="sasl_ssl", **SIGN_IN)
     assert PASSWORD not in f"{settings!r} {settings} {settings.connection!r} {settings.connection}"
-    variables = handed_on(settings)
+    variables = child_environment(settings)
     assert PASSWORD not in variables.values()
     # Flows find it where this process did: in the environment, or in the file.
     monkeypatch.setenv("WARDLAKE_KAFKA_SASL_PASSWORD", PASSWORD)

@@ -11,7 +11,7 @@ import pytest
 
 from app.jobs.kpi_summary import HIDDEN, kpis
 from app.settings import load
-from flows.environment import handed_on
+from flows.environment import child_environment
 from flows.sequences import SEQUENCES, Run, carry_out
 from flows.steps import Step
 from lake.contracts.tables import QUALITY, SILVER
@@ -36,10 +36,10 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_run_gives_way_to_the_stream() -> None:
     """In a process of its own: who lowered its priority may not raise it again."""
     script = (
-        "import os; from unittest import mock; from app.settings import load; from flows import running\n"
+        "import os; from unittest import mock; from app.settings import load; from flows import run\n"
         "def carry_out(*_, **__): print(os.getpriority(os.PRIO_PROCESS, 0))\n"
-        "with mock.patch.object(running, 'carry_out', carry_out):\n"
-        "    for _ in range(2): running.run_now('gold', load(), print, print)"
+        "with mock.patch.object(run, 'carry_out', carry_out):\n"
+        "    for _ in range(2): run.run_now('gold', load(), print, print)"
     )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert ran.stdout.split() == [str(max(os.getpriority(os.PRIO_PROCESS, 0), 10))] * 2
@@ -186,7 +186,7 @@ def test_settings_reach_a_process_elsewhere_whole_and_without_the_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = load(data="here", kafka="k:1,l:2", dedup_key="patient_id,event_time,bed")
-    variables = handed_on(settings)
+    variables = child_environment(settings)
     assert KEY_TEXT not in variables.values()
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
@@ -198,7 +198,7 @@ def test_settings_reach_a_process_elsewhere_whole_and_without_the_key(
 def test_the_settings_file_is_found_from_elsewhere_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WARDLAKE_KEY")
     (tmp_path / "wardlake.toml").write_text(f'key = "{KEY_TEXT}"\n')
-    variables = handed_on(load())
+    variables = child_environment(load())
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     for name, value in variables.items():

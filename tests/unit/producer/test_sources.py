@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from lake.contracts.event import FIELDS
 from lake.errors import UsageError
-from producer.batches import Block
+from producer.batches import MessageBatch
 from producer.sources.files import REASONS, FileSource
 from producer.sources.lines import MAX_LINE
 
@@ -326,7 +326,7 @@ def write(path: Path, number: int) -> None:
             file.write("[" + ",\n".join(map(json.dumps, events(number))) + "]")
 
 
-def drained(blocks: Iterator[Block]) -> int:
+def drained(blocks: Iterator[MessageBatch]) -> int:
     return sum(len(block) for block in blocks)
 
 

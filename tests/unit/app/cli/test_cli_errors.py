@@ -18,7 +18,7 @@ import pytest
 from app.jobs.lake_session import open_or_create
 from app.settings import load
 from lake.contracts.tables import TABLES
-from lake.storage.metadata import MARKER
+from lake.storage.metadata import METADATA_FILE
 from tests.support.commands import SECONDS
 from tests.support.lakes import KEY_TEXT, Feeder, Ran, event, make_lake, rows, simulated, wardlake
 
@@ -158,8 +158,8 @@ def test_a_lake_made_by_a_newer_version(
 ) -> None:
     monkeypatch.setenv("WARDLAKE_KEY", KEY_TEXT)
     make_lake(tmp_path / "lake")
-    marker = tmp_path / "lake" / MARKER
-    marker.write_text(json.dumps(json.loads(marker.read_text()) | {"format": 99}))
+    metadata = tmp_path / "lake" / METADATA_FILE
+    metadata.write_text(json.dumps(json.loads(metadata.read_text()) | {"format": 99}))
     text = line(wardlake(*command, "--lake", tmp_path / "lake"))
     assert text.endswith(
         "made by a newer version of Wardlake; got lake format 99; expected 2 or older; upgrade Wardlake"

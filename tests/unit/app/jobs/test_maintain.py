@@ -127,8 +127,8 @@ def test_an_empty_lake_is_no_trouble(tmp_path: Path) -> None:
     lake = create(tmp_path / "lake", KEY)
     done = maintain(settings_of(lake))
     assert [(each.action, each.table, each.detail) for each in done] == [
-        ("keys", BRONZE.name, "no sealed row"),
-        ("keys", QUARANTINE.name, "no sealed row"),
+        ("keys", BRONZE.name, "no encrypted row"),
+        ("keys", QUARANTINE.name, "no encrypted row"),
     ]
 
 

@@ -1,4 +1,4 @@
-"""``wardlake key rotate`` and ``key reseal``: what stands on disk, what is said, what is refused."""
+"""``wardlake key rotate`` and ``key reencrypt``: what stands on disk, what is said, what is refused."""
 
 import json
 import stat
@@ -16,7 +16,7 @@ from lake.errors import LakeError
 from lake.security.encryption import LakeKey, places
 from lake.storage import chunked_scan as slicing
 from lake.storage import table_swap
-from lake.storage.metadata import MARKER
+from lake.storage.metadata import METADATA_FILE
 from lake.storage.store import DeltaStore, Lake, create, open_lake
 from tests.support.lakes import KEY_TEXT, TOPIC_ID, Feeder, event, rows, simulated, wardlake
 
@@ -43,11 +43,11 @@ def opened(data: Path) -> Lake:
     return open_lake(data / "lake", key_of(data))
 
 
-def marker(data: Path) -> dict[str, Any]:
-    return json.loads((data / "lake" / MARKER).read_text())
+def metadata(data: Path) -> dict[str, Any]:
+    return json.loads((data / "lake" / METADATA_FILE).read_text())
 
 
-def sealed_with(data: Path) -> Counter[str]:
+def encrypted_with(data: Path) -> Counter[str]:
     return Counter(key_id for table in (BRONZE, QUARANTINE) for key_id in rows(data / "lake", table)["key_id"])
 
 
@@ -55,7 +55,7 @@ def payloads(data: Path, key: LakeKey | None = None) -> list[bytes | None]:
     """Bronze, opened."""
     found = rows(data / "lake", BRONZE)
     where = places(TOPIC_ID, found["kafka_partition"], found["kafka_offset"])
-    return (key or opened(data).key).unseal(found["payload"].to_list(), where, found["key_id"])
+    return (key or opened(data).key).decrypt(found["payload"].to_list(), where, found["key_id"])
 
 
 def audited(data: Path, action: str) -> list[tuple[str, int | None]]:
@@ -70,11 +70,11 @@ def test_new_rows_are_sealed_with_the_new_key_and_old_ones_stay_readable(data: P
     assert ran.err.splitlines() == [
         f"key {old.key_id} gave way to key {new.key_id}",
         f"the new key is in {data / 'lake.key'}: back it up; the old one is kept in {data}/lake.key.{old.key_id}",
-        "rows that were sealed before are read with what the lake keeps; 'wardlake key reseal' seals them anew",
+        "older rows stay encrypted with earlier keys, which the lake keeps; 'wardlake key reencrypt' changes that",
     ]
     assert payloads(data) == messages
     feed(opened(data), 40, seed=8)
-    assert set(sealed_with(data)) == {old.key_id, new.key_id}
+    assert set(encrypted_with(data)) == {old.key_id, new.key_id}
     assert rows(data / "lake", SILVER).join(before, on=before.columns, how="semi", nulls_equal=True).height == (
         before.height
     )
@@ -84,16 +84,16 @@ def test_new_rows_are_sealed_with_the_new_key_and_old_ones_stay_readable(data: P
 
 def test_a_patient_keeps_the_pseudonym_and_a_twin_is_found_across_the_rotation(data: Path) -> None:
     Feeder(opened(data)).land([(0, event(message_id="before-1"))])
-    wardlake("key", "rotate", "--reseal")
+    wardlake("key", "rotate", "--reencrypt")
     Feeder(opened(data)).land(
         [
-            (0, event(message_id="twin-3")),
+            (0, event(message_id="exact duplicate-3")),
             (0, event(message_id="conflict-4", ward="W9")),
             (0, event(message_id="later-2", event_time="2026-03-02T08:00:00+00:00")),
         ]
     )
     found = rows(data / "lake", SILVER).filter(
-        pl.col("message_id").is_in(["before-1", "twin-3", "conflict-4", "later-2"])
+        pl.col("message_id").is_in(["before-1", "exact duplicate-3", "conflict-4", "later-2"])
     )
     assert sorted(found["message_id"]) == ["before-1", "later-2"]
     assert found["patient_key"].n_unique() == 1
@@ -115,26 +115,25 @@ def test_the_old_key_opens_the_lake_no_more(data: Path) -> None:
 
 def test_after_resealing_no_row_and_no_file_needs_the_old_key(data: Path) -> None:
     old, messages, before = key_of(data), payloads(data), positions(data)
-    count = sum(sealed_with(data).values())
+    count = sum(encrypted_with(data).values())
     plain = columns_but_the_sealed(data)
-    ran = wardlake("key", "rotate", "--reseal")
+    ran = wardlake("key", "rotate", "--reencrypt")
     assert ran.code == 0
     assert ran.err.splitlines()[-2:] == [
-        f"{count} rows sealed anew: all are sealed with key {key_of(data).key_id}, "
-        "the lake holds no earlier sealing key",
+        f"{count} rows re-encrypted: all rows use key {key_of(data).key_id}, the lake holds no earlier key",
         "the old files go with 'wardlake flow maintain', from an hour on",
     ]
     (data / f"lake.key.{old.key_id}").unlink()
-    assert sealed_with(data) == {key_of(data).key_id: count}
+    assert encrypted_with(data) == {key_of(data).key_id: count}
     assert payloads(data) == payloads(data, LakeKey.from_file(data / "lake.key")) == messages
     assert opened(data).key.known == {old.key_id, key_of(data).key_id}, "the first key goes on making pseudonyms"
     with pytest.raises(LakeError, match="does not know"):
-        opened(data).key.unseal([b"x" * 40], [b"p"], [old.key_id])
+        opened(data).key.decrypt([b"x" * 40], [b"p"], [old.key_id])
     assert positions(data) == before
     for table, stood in plain.items():
         assert columns_but_the_sealed(data)[table].equals(stood)
     assert wardlake("verify").code == 0
-    assert audited(data, "key_reseal") == [(f"all rows are sealed with key {key_of(data).key_id}", count)]
+    assert audited(data, "key_reseal") == [(f"all rows are encrypted with key {key_of(data).key_id}", count)]
 
 
 @pytest.mark.parametrize("at_a_time", [1, 7])
@@ -144,8 +143,8 @@ def test_resealing_in_slices(data: Path, monkeypatch: pytest.MonkeyPatch, at_a_t
     files = DeltaStore(data / "lake", BRONZE).files()
     average = files["size_bytes"].sum() // files["num_records"].sum()
     monkeypatch.setattr(slicing, "_BYTES", at_a_time * average)
-    assert wardlake("key", "rotate", "--reseal").code == 0
-    assert set(sealed_with(data)) == {key_of(data).key_id}
+    assert wardlake("key", "rotate", "--reencrypt").code == 0
+    assert set(encrypted_with(data)) == {key_of(data).key_id}
     assert payloads(data) == messages
     for table, stood in plain.items():
         assert columns_but_the_sealed(data)[table].equals(stood)
@@ -161,7 +160,7 @@ def test_resealing_carries_a_takeover_through_before_it_begins_its_own(
         table_swap.begin(lake, (SILVER,)).store(SILVER).append(held.head(3), {})
         table_swap.commit(lake, {SILVER.name: "overwrite"})
     assert table_swap.pending(lake.root)
-    assert wardlake("key", "reseal").code == 0
+    assert wardlake("key", "reencrypt").code == 0
     assert rows(data / "lake", SILVER).equals(held.head(3))
 
 
@@ -177,9 +176,9 @@ def positions(data: Path) -> list[int]:
 
 
 def test_resealing_touches_only_the_days_that_need_it_and_a_second_time_nothing(data: Path) -> None:
-    wardlake("key", "rotate", "--reseal")
+    wardlake("key", "rotate", "--reencrypt")
     before = {table.name: DeltaStore(data / "lake", table).refresh() for table in (BRONZE, QUARANTINE)}
-    assert wardlake("key", "reseal").err.startswith("0 rows sealed anew")
+    assert wardlake("key", "reencrypt").err.startswith("0 rows re-encrypted")
     assert {table.name: DeltaStore(data / "lake", table).refresh() for table in (BRONZE, QUARANTINE)} == before
 
 
@@ -188,11 +187,11 @@ def test_several_rotations_in_a_row(data: Path) -> None:
     for seed in range(3):
         assert wardlake("key", "rotate").code == 0
         feed(opened(data), 20, seed=20 + seed)
-    assert len(sealed_with(data)) == 4
+    assert len(encrypted_with(data)) == 4
     assert set(messages) <= set(payloads(data))
     assert len(list(data.glob("lake.key.*"))) == 3
-    assert wardlake("key", "reseal").code == 0
-    assert set(sealed_with(data)) == {key_of(data).key_id}
+    assert wardlake("key", "reencrypt").code == 0
+    assert set(encrypted_with(data)) == {key_of(data).key_id}
     assert wardlake("verify").code == 0
 
 
@@ -203,7 +202,7 @@ def test_a_replay_after_a_rotation_comes_to_the_same(data: Path) -> None:
     assert wardlake("replay").code == 0
     assert rows(data / "lake", SILVER).drop("policy").equals(before.drop("policy"))
     assert set(rows(data / "lake", QUARANTINE)["key_id"]) == {key_of(data).key_id}, (
-        "what is landed again is sealed anew"
+        "what is landed again is encrypted anew"
     )
     assert wardlake("verify").code == 0
 
@@ -211,25 +210,25 @@ def test_a_replay_after_a_rotation_comes_to_the_same(data: Path) -> None:
 def test_every_file_of_it_is_its_owner_s_alone(data: Path) -> None:
     wardlake("key", "rotate", "--new-key-file", data / "elsewhere" / "new.key")
     wardlake("key", "rotate", "--key-file", data / "elsewhere" / "new.key")
-    files = [data / "lake" / MARKER, data / "lake.key", *(data / "elsewhere").iterdir()]
+    files = [data / "lake" / METADATA_FILE, data / "lake.key", *(data / "elsewhere").iterdir()]
     assert len(files) == 4
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
 
 
 def test_an_older_version_does_not_open_a_rotated_lake(data: Path) -> None:
-    first_format = marker(data) | {"format": 1}  # as a version that knew no rotation made it
-    (data / "lake" / MARKER).write_text(json.dumps(first_format))
+    first_format = metadata(data) | {"format": 1}  # as a version that knew no rotation made it
+    (data / "lake" / METADATA_FILE).write_text(json.dumps(first_format))
     wardlake("key", "rotate")
-    assert marker(data)["format"] == 2, "it would make other pseudonyms with the new key"
+    assert metadata(data)["format"] == 2, "it would make other pseudonyms with the new key"
 
 
 def test_the_marker_names_no_key_and_shows_none(data: Path) -> None:
     old = (data / "lake.key").read_text().strip()
     wardlake("key", "rotate")
-    text = (data / "lake" / MARKER).read_text()
+    text = (data / "lake" / METADATA_FILE).read_text()
     assert old not in text
     assert (data / "lake.key").read_text().strip() not in text
-    assert set(marker(data)) == {"format", "key_id", "lake_id", "demo", "keys"}
+    assert set(metadata(data)) == {"format", "key_id", "lake_id", "demo", "keys"}
 
 
 def test_a_key_of_the_environment_needs_a_place_for_the_new_one(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,7 +250,7 @@ def test_a_key_of_the_environment_needs_a_place_for_the_new_one(data: Path, monk
 
 def test_a_new_key_of_the_environment(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WARDLAKE_NEW_KEY", OTHER_TEXT)
-    ran = wardlake("key", "rotate", "--reseal")
+    ran = wardlake("key", "rotate", "--reencrypt")
     assert ran.code == 0
     assert ran.err.splitlines()[1] == "give the new key in WARDLAKE_KEY from now on, and unset WARDLAKE_NEW_KEY"
     assert OTHER_TEXT not in ran.err
@@ -270,16 +269,16 @@ def test_a_new_key_that_is_none_is_refused_unshown(data: Path, monkeypatch: pyte
 
 def test_a_key_that_the_lake_had_is_refused(data: Path) -> None:
     first = key_of(data)
-    wardlake("key", "rotate", "--reseal")
+    wardlake("key", "rotate", "--reencrypt")
     for name in ("lake.key", f"lake.key.{first.key_id}"):
-        before = marker(data)
+        before = metadata(data)
         ran = wardlake("key", "rotate", "--new-key-file", data / name)
         assert ran.code == 2
         assert ran.err == (
             f"wardlake: the new key is not new; got key {key_of(data, name).key_id}; expected a key that this lake "
             "never had; make one: wardlake key rotate --new-key-file PATH\n"
         )
-        assert marker(data) == before
+        assert metadata(data) == before
     assert len(audited(data, "key_rotate")) == 1
 
 
@@ -288,14 +287,14 @@ def test_a_place_that_cannot_be_written(data: Path) -> None:
     ran = wardlake("key", "rotate", "--new-key-file", data / "file" / "new.key")
     assert ran.code == 2
     assert ran.err.startswith(f"wardlake: the new key cannot be made in {data / 'file' / 'new.key'}; got ")
-    assert "format" in marker(data)
-    assert "keys" not in marker(data)
+    assert "format" in metadata(data)
+    assert "keys" not in metadata(data)
 
 
 def test_where_there_is_no_lake_nothing_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WARDLAKE_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("WARDLAKE_KEY", KEY_TEXT)
-    for command in ("rotate", "reseal"):
+    for command in ("rotate", "reencrypt"):
         ran = wardlake("key", command)
         assert (ran.code, ran.err.split(";")[0]) == (2, f"wardlake: there is no lake at {tmp_path / 'data' / 'lake'}")
     assert list(tmp_path.iterdir()) == []
@@ -304,21 +303,21 @@ def test_where_there_is_no_lake_nothing_is_made(tmp_path: Path, monkeypatch: pyt
 def test_two_rotations_at_once_of_which_one_is_told(data: Path) -> None:
     lake = opened(data)
     wardlake("key", "rotate")
-    for work in (lake.require_current_key, lambda: rotating.reseal(lake), lambda: feed(lake, 5)):
+    for work in (lake.require_current_key, lambda: rotating.reencrypt(lake), lambda: feed(lake, 5)):
         with pytest.raises(LakeError, match=r"the key of the lake .* was rotated; .*start again with the new key"):
             work()
 
 
 def test_a_lake_that_was_put_together_from_two_backups(data: Path) -> None:
-    old = (data / "lake" / MARKER).read_text()
+    old = (data / "lake" / METADATA_FILE).read_text()
     old_key = key_of(data)
     wardlake("key", "rotate")
     feed(opened(data), 30, seed=9)
-    (data / "lake" / MARKER).write_text(old)
+    (data / "lake" / METADATA_FILE).write_text(old)
     ran = wardlake("replay", "--key-file", data / f"lake.key.{old_key.key_id}")
     assert ran.code == 2
     assert ran.err.startswith(
-        f"wardlake: a payload is sealed with a key that this lake does not know; got key {key_of(data).key_id}; "
+        f"wardlake: a payload is encrypted with a key that this lake does not know; got key {key_of(data).key_id}; "
     )
 
 
@@ -332,6 +331,6 @@ def test_a_takeover_that_a_crash_left_brings_no_old_key_back(data: Path) -> None
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(table_swap, "finish", lambda _: None)
             table_swap.commit(lake, {QUARANTINE.name: "overwrite"})
-    assert wardlake("key", "reseal").code == 0
-    assert set(sealed_with(data)) == {key_of(data).key_id}
+    assert wardlake("key", "reencrypt").code == 0
+    assert set(encrypted_with(data)) == {key_of(data).key_id}
     assert wardlake("verify").code == 0

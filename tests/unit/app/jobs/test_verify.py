@@ -276,9 +276,9 @@ def test_what_is_looked_at_in_parts_is_counted_alike(
 ) -> None:
     silver, first = rows(root, SILVER), rows(root, SILVER).filter(~KNOWN).head(1)
     same = first.select("patient_key", "event_time", "event_date").row(0, named=True)
-    twin = silver.filter(KNOWN).with_columns(pl.lit(value).alias(name) for name, value in same.items())
+    exact_duplicate = silver.filter(KNOWN).with_columns(pl.lit(value).alias(name) for name, value in same.items())
     overwrite(root, BRONZE, rows(root, BRONZE).filter(~_place(root)))
-    overwrite(root, SILVER, pl.concat([silver.filter(~KNOWN), twin, first]))
+    overwrite(root, SILVER, pl.concat([silver.filter(~KNOWN), exact_duplicate, first]))
     monkeypatch.setattr(verifying, "_PART_ROWS", part_rows)
     seen = {(c.check, c.table): (c.rows_scanned, c.breaches) for c in verify(open_lake(root, KEY), DEDUP_KEY)}
     held = rows(root, QUARANTINE).height

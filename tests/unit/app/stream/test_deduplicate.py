@@ -1,4 +1,4 @@
-"""Deduplicate: what a twin is, what a conflict is, and what the key is."""
+"""Deduplicate: what a exact duplicate is, what a conflict is, and what the key is."""
 
 from datetime import UTC, datetime
 from typing import Final

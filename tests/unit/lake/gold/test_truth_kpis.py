@@ -14,7 +14,7 @@ from lake.gold.tables import ADMISSIONS, KPIS, LENGTH_OF_STAY, OCCUPANCY
 from producer.simulator.simulator import Simulator, SimulatorSettings
 from tests.support.lakes import KEY, PARTITIONS, make_lake, rows
 from tests.support.oracle import kpis as naive
-from tests.support.oracle.frames import differences, expected_gold, expected_lake, framed
+from tests.support.oracle.frames import differences, expected_gold, expected_lake, to_polars
 from tests.support.oracle.truth import Rows, Truth, read_truth
 
 ASKED: Final = SimulatorSettings(seed=7, events=20_000, days=100, cancels=0.05, truth=True)
@@ -86,7 +86,7 @@ def test_what_was_taken_back_is_set_apart_and_nothing_else_is(simulated: Simulat
 @pytest.mark.parametrize("timezone", ZONES)
 def test_every_kpi_is_what_really_happened(simulated: Simulated, timezone: str) -> None:
     ours, truth = simulated.gold(timezone), naive.kpis(simulated.truth.hospital(timezone))
-    assert [text for t in KPIS for text in differences(t.name, ours[t.name], framed(t, truth[t.name]))] == []
+    assert [text for t in KPIS for text in differences(t.name, ours[t.name], to_polars(t, truth[t.name]))] == []
 
 
 def test_the_oracle_reads_the_same_from_silver(simulated: Simulated) -> None:

@@ -18,7 +18,7 @@ from tests.corpus import sql_attacks as corpus
 from tests.support.golds import build
 from tests.support.lakes import make_lake, simulated
 
-Asked = tuple[pl.DataFrame, str | None]
+BackgroundCache = tuple[pl.DataFrame, str | None]
 """Rows, and what is to be written down."""
 
 
@@ -38,7 +38,7 @@ def request_(root: Path) -> Mapping[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def ask(root: Path, request_: Mapping[str, Any]) -> Callable[[str], Asked]:
+def ask(root: Path, request_: Mapping[str, Any]) -> Callable[[str], BackgroundCache]:
     """Run a query as the worker does, in this process."""
     [file, *_] = DeltaStore(root, SILVER).handle.file_uris()
     names = {
@@ -48,7 +48,7 @@ def ask(root: Path, request_: Mapping[str, Any]) -> Callable[[str], Asked]:
         "parquet": str(root.parent / "outside.parquet"),
     }
 
-    def asked(text: str) -> Asked:
+    def asked(text: str) -> BackgroundCache:
         for name, path in names.items():
             text = text.replace(f"{{{name}}}", path)
         said: list[Mapping[str, Any]] = []
@@ -64,7 +64,7 @@ def ask(root: Path, request_: Mapping[str, Any]) -> Callable[[str], Asked]:
 
 
 @pytest.mark.parametrize("text", corpus.READS)
-def test_what_is_no_table_of_the_lake_is_refused(root: Path, ask: Callable[[str], Asked], text: str) -> None:
+def test_what_is_no_table_of_the_lake_is_refused(root: Path, ask: Callable[[str], BackgroundCache], text: str) -> None:
     before = {path: path.stat().st_mtime_ns for path in root.parent.rglob("*")}
     with pytest.raises(guard.RefusedError) as refused:
         ask(text)
@@ -74,7 +74,9 @@ def test_what_is_no_table_of_the_lake_is_refused(root: Path, ask: Callable[[str]
 
 
 @pytest.mark.parametrize("text", corpus.CATALOGUE)
-def test_the_catalogue_can_be_asked_and_tells_no_path(root: Path, ask: Callable[[str], Asked], text: str) -> None:
+def test_the_catalogue_can_be_asked_and_tells_no_path(
+    root: Path, ask: Callable[[str], BackgroundCache], text: str
+) -> None:
     rows, _ = ask(text)
     shown = rows.write_json()
     assert rows.width > 0
@@ -83,21 +85,21 @@ def test_the_catalogue_can_be_asked_and_tells_no_path(root: Path, ask: Callable[
 
 
 @pytest.mark.parametrize("text", corpus.PERSONAL)
-def test_a_query_of_patients_rows_is_written_down(ask: Callable[[str], Asked], text: str) -> None:
+def test_a_query_of_patients_rows_is_written_down(ask: Callable[[str], BackgroundCache], text: str) -> None:
     rows, audited = ask(text)
     assert rows.width > 0
     assert audited
 
 
 @pytest.mark.parametrize("text", corpus.IMPERSONAL)
-def test_a_query_of_figures_is_not(ask: Callable[[str], Asked], text: str) -> None:
+def test_a_query_of_figures_is_not(ask: Callable[[str], BackgroundCache], text: str) -> None:
     rows, audited = ask(text)
     assert rows.width > 0
     assert audited is None
 
 
 @pytest.mark.parametrize("text", [*corpus.SPELT, *corpus.UNQUOTED])
-def test_nothing_that_somebody_typed_is_written_down(ask: Callable[[str], Asked], text: str) -> None:
+def test_nothing_that_somebody_typed_is_written_down(ask: Callable[[str], BackgroundCache], text: str) -> None:
     try:
         kept = ask(text)[1]
     except guard.RefusedError as refused:

@@ -50,9 +50,9 @@ def test_the_user_is_the_systems_not_the_environments(monkeypatch: pytest.Monkey
 APPEND: Final = """
 import sys
 from pathlib import Path
-from lake import audit
+from lake.security import audit_log
 for number in range(int(sys.argv[3])):
-    audit.append(Path(sys.argv[1]), "sql", f"{sys.argv[2]}-{number}", number)
+    audit_log.append(Path(sys.argv[1]), "sql", f"{sys.argv[2]}-{number}", number)
 """
 
 

@@ -1,4 +1,4 @@
-"""Sealing: what is sealed opens only with its key and in its row; the key stays out of sight."""
+"""Encryption: what is encrypted opens only with its key and in its row; the key stays out of sight."""
 
 import base64
 import hashlib
@@ -45,57 +45,57 @@ def refused(call: object, *arguments: object) -> str:
 
 
 def test_what_is_sealed_opens_again_and_a_tombstone_stays_one() -> None:
-    sealed = KEY.seal(PAYLOADS, PLACES)
-    assert KEY.unseal(sealed, PLACES) == PAYLOADS
-    assert [item is None for item in sealed] == [payload is None for payload in PAYLOADS]
+    encrypted = KEY.encrypt(PAYLOADS, PLACES)
+    assert KEY.decrypt(encrypted, PLACES) == PAYLOADS
+    assert [item is None for item in encrypted] == [payload is None for payload in PAYLOADS]
 
 
 def test_nothing_to_seal() -> None:
-    assert KEY.seal([], []) == []
-    assert KEY.unseal([], []) == []
+    assert KEY.encrypt([], []) == []
+    assert KEY.decrypt([], []) == []
 
 
 def test_a_sealed_payload_shows_nothing_and_never_looks_the_same_twice() -> None:
-    sealed = {item for _ in range(50) for item in KEY.seal([b"Jane Roe"], [b"p"])}
-    assert len({item[:NONCE_BYTES] for item in sealed if item}) == 50
-    assert not any(b"Jane" in item for item in sealed if item)
+    encrypted = {item for _ in range(50) for item in KEY.encrypt([b"Jane Roe"], [b"p"])}
+    assert len({item[:NONCE_BYTES] for item in encrypted if item}) == 50
+    assert not any(b"Jane" in item for item in encrypted if item)
 
 
 def test_it_is_aes_256_gcm_under_a_key_of_its_own() -> None:
-    [sealed] = KEY.seal([b"Jane Roe"], [b"topic-1:3:10"])
-    assert sealed is not None
-    cipher = AESGCM(derived(b"wardlake seal v1"))
-    assert cipher.decrypt(sealed[:12], sealed[12:], b"topic-1:3:10") == b"Jane Roe"
+    [encrypted] = KEY.encrypt([b"Jane Roe"], [b"topic-1:3:10"])
+    assert encrypted is not None
+    cipher = AESGCM(derived(b"wardlake encrypt v1"))
+    assert cipher.decrypt(encrypted[:12], encrypted[12:], b"topic-1:3:10") == b"Jane Roe"
 
 
 @pytest.mark.parametrize("at", [0, 11, 12, 14, -16, -1])
 def test_a_changed_byte_is_noticed(at: int) -> None:
-    [sealed] = KEY.seal([b"Jane Roe"], [b"p"])
-    changed = bytearray(sealed or b"")
+    [encrypted] = KEY.encrypt([b"Jane Roe"], [b"p"])
+    changed = bytearray(encrypted or b"")
     changed[at] ^= 1
     with pytest.raises(LakeError):
-        KEY.unseal([bytes(changed)], [b"p"])
+        KEY.decrypt([bytes(changed)], [b"p"])
 
 
 @pytest.mark.parametrize("short", [b"", b"x", b"x" * 12, b"x" * 27])
 def test_what_is_too_short_to_be_sealed_is_refused(short: bytes) -> None:
     with pytest.raises(LakeError, match="does not open"):
-        KEY.unseal([short], [b"p"])
+        KEY.decrypt([short], [b"p"])
 
 
 def test_a_payload_that_was_moved_to_another_row_does_not_open() -> None:
-    sealed = KEY.seal([b"one", b"two"], PLACES[:2])
+    encrypted = KEY.encrypt([b"one", b"two"], PLACES[:2])
     for elsewhere in (PLACES[1::-1], places("topic-2", [3, 3], [10, 11]), places("topic-1", [4, 4], [10, 11])):
         with pytest.raises(LakeError):
-            KEY.unseal(sealed, elsewhere)
+            KEY.decrypt(encrypted, elsewhere)
 
 
 def test_another_key_does_not_open_it_and_the_error_says_what_to_do() -> None:
     other = LakeKey(bytes(KEY_BYTES))
     with pytest.raises(LakeError) as caught:
-        other.unseal(KEY.seal([b"Jane Roe"], [b"p"]), [b"p"])
+        other.decrypt(KEY.encrypt([b"Jane Roe"], [b"p"]), [b"p"])
     assert str(caught.value) == (
-        "a sealed payload does not open; got a failed authentication tag; expected payloads sealed with key "
+        "a encrypted payload does not open; got a failed authentication tag; expected payloads encrypted with key "
         f"{other.key_id}, each in its own row; check WARDLAKE_KEY or the key file; if they are right, the table "
         "was tampered with"
     )
@@ -104,7 +104,7 @@ def test_another_key_does_not_open_it_and_the_error_says_what_to_do() -> None:
 @pytest.mark.parametrize("given", [[], [b"p"], [b"p"] * 3])
 def test_every_payload_needs_its_place(given: list[bytes]) -> None:
     with pytest.raises(ValueError, match="zip"):
-        KEY.seal([b"one", b"two"], given)
+        KEY.encrypt([b"one", b"two"], given)
 
 
 def test_every_offset_needs_its_partition() -> None:

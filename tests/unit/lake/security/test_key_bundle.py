@@ -1,4 +1,4 @@
-"""A key that takes over from another one: what it keeps, what it seals, and what it lets go of."""
+"""A key that takes over from another one: what it keeps, what it encrypts, and what it lets go of."""
 
 import base64
 import json
@@ -24,13 +24,13 @@ def pseudonyms(key: LakeKey) -> list[str]:
     return pl.Series(["MRN-1", "é"]).to_frame("id").select(key.pseudonyms(pl.col("id")))["id"].to_list()
 
 
-def opened(key: bytes, envelope: str, lake_id: str = LAKE) -> LakeKey:
+def opened(key: bytes, key_bundle: str, lake_id: str = LAKE) -> LakeKey:
     """As another process has it that was given the bare key."""
-    return LakeKey(key).opened(envelope, lake_id)
+    return LakeKey(key).opened(key_bundle, lake_id)
 
 
 def test_pseudonyms_and_fingerprints_stay_and_the_key_is_another() -> None:
-    for later in (SECOND, THIRD, THIRD.without_retired(), opened(b"3" * KEY_BYTES, THIRD.envelope(LAKE))):
+    for later in (SECOND, THIRD, THIRD.without_retired(), opened(b"3" * KEY_BYTES, THIRD.key_bundle(LAKE))):
         assert pseudonyms(later) == pseudonyms(FIRST)
         assert later.fingerprints([b"record"]) == FIRST.fingerprints([b"record"])
     assert len({FIRST.key_id, SECOND.key_id, THIRD.key_id}) == 3
@@ -39,28 +39,28 @@ def test_pseudonyms_and_fingerprints_stay_and_the_key_is_another() -> None:
 
 def test_each_row_opens_with_the_key_that_it_names() -> None:
     keys = [FIRST, SECOND, THIRD]
-    sealed = [key.seal([b"payload"], [at])[0] for key, at in zip(keys, PLACES, strict=True)]
+    encrypted = [key.encrypt([b"payload"], [at])[0] for key, at in zip(keys, PLACES, strict=True)]
     ids = [key.key_id for key in keys]
-    assert THIRD.unseal(sealed, PLACES, ids) == [b"payload"] * 3
+    assert THIRD.decrypt(encrypted, PLACES, ids) == [b"payload"] * 3
     with pytest.raises(LakeError, match="does not open"):
-        THIRD.unseal(sealed, PLACES, ids[::-1])
+        THIRD.decrypt(encrypted, PLACES, ids[::-1])
     with pytest.raises(LakeError, match="does not open"):
-        THIRD.unseal(sealed, PLACES)
+        THIRD.decrypt(encrypted, PLACES)
 
 
 def test_what_is_sealed_after_the_rotation_is_nothing_to_the_old_key() -> None:
-    sealed = SECOND.seal([b"payload"], PLACES[:1])
+    encrypted = SECOND.encrypt([b"payload"], PLACES[:1])
     with pytest.raises(LakeError, match="does not open"):
-        FIRST.unseal(sealed, PLACES[:1])
+        FIRST.decrypt(encrypted, PLACES[:1])
     with pytest.raises(LakeError, match="do not open"):
-        FIRST.opened(SECOND.envelope(LAKE), LAKE)
+        FIRST.opened(SECOND.key_bundle(LAKE), LAKE)
 
 
 def test_an_unknown_key_is_named_in_one_error() -> None:
     with pytest.raises(LakeError) as caught:
-        FIRST.unseal(SECOND.seal([b"x"], PLACES[:1]), PLACES[:1], [SECOND.key_id])
+        FIRST.decrypt(SECOND.encrypt([b"x"], PLACES[:1]), PLACES[:1], [SECOND.key_id])
     assert str(caught.value) == (
-        f"a payload is sealed with a key that this lake does not know; got key {SECOND.key_id}; "
+        f"a payload is encrypted with a key that this lake does not know; got key {SECOND.key_id}; "
         f"expected one of {FIRST.key_id}; restore the lake from one backup: its tables and wardlake.json belong "
         "together"
     )
@@ -69,25 +69,25 @@ def test_an_unknown_key_is_named_in_one_error() -> None:
 
 def test_without_its_retired_keys_it_opens_only_its_own() -> None:
     lean = THIRD.without_retired()
-    own = THIRD.seal([b"x"], PLACES[:1])
-    assert lean.unseal(own, PLACES[:1]) == [b"x"]
+    own = THIRD.encrypt([b"x"], PLACES[:1])
+    assert lean.decrypt(own, PLACES[:1]) == [b"x"]
     with pytest.raises(LakeError, match="does not know"):
-        lean.unseal(SECOND.seal([b"x"], PLACES[:1]), PLACES[:1], [SECOND.key_id])
+        lean.decrypt(SECOND.encrypt([b"x"], PLACES[:1]), PLACES[:1], [SECOND.key_id])
     assert lean.known == {FIRST.key_id, THIRD.key_id}, "the first key makes the pseudonyms"
     assert THIRD.known == {FIRST.key_id, SECOND.key_id, THIRD.key_id}
 
 
 def test_renewing_seals_what_is_old_and_leaves_the_rest_as_it_is() -> None:
-    old, new = FIRST.seal(PAYLOADS[:2], PLACES[:2]), SECOND.seal(PAYLOADS[2:], PLACES[2:])
+    old, new = FIRST.encrypt(PAYLOADS[:2], PLACES[:2]), SECOND.encrypt(PAYLOADS[2:], PLACES[2:])
     ids = [FIRST.key_id, FIRST.key_id, SECOND.key_id]
     renewed = SECOND.renew([*old, *new], PLACES, ids)
-    assert SECOND.without_retired().unseal(renewed, PLACES) == PAYLOADS
+    assert SECOND.without_retired().decrypt(renewed, PLACES) == PAYLOADS
     assert renewed[0] != old[0]
     assert renewed[2] == new[0]
 
 
 def test_an_envelope_shows_nothing_and_never_looks_the_same_twice() -> None:
-    texts = {SECOND.envelope(LAKE) for _ in range(20)}
+    texts = {SECOND.key_bundle(LAKE) for _ in range(20)}
     assert len(texts) == 20
     for text in texts:
         assert b"1" * 8 not in base64.b64decode(text)
@@ -97,17 +97,17 @@ def test_an_envelope_shows_nothing_and_never_looks_the_same_twice() -> None:
 @pytest.mark.parametrize("key", [b"1" * KEY_BYTES, b"9" * KEY_BYTES])
 def test_an_envelope_opens_with_its_own_key_only(key: bytes) -> None:
     with pytest.raises(LakeError, match=r"the earlier keys of the lake do not open.*restore wardlake\.json"):
-        opened(key, SECOND.envelope(LAKE))
+        opened(key, SECOND.key_bundle(LAKE))
 
 
 def test_an_envelope_of_another_lake_does_not_open() -> None:
     with pytest.raises(LakeError, match="for this lake"):
-        opened(b"2" * KEY_BYTES, SECOND.envelope(LAKE), "another")
+        opened(b"2" * KEY_BYTES, SECOND.key_bundle(LAKE), "another")
 
 
 @given(st.integers(0, 10_000), st.integers(1, 255))
 def test_a_changed_envelope_does_not_open(at: int, mask: int) -> None:
-    changed = bytearray(base64.b64decode(THIRD.envelope(LAKE)))
+    changed = bytearray(base64.b64decode(THIRD.key_bundle(LAKE)))
     changed[at % len(changed)] ^= mask
     with pytest.raises(LakeError, match="do not open"):
         opened(b"3" * KEY_BYTES, base64.b64encode(changed).decode())
@@ -121,13 +121,13 @@ def test_what_is_no_envelope_is_refused(text: str) -> None:
 
 @given(st.lists(st.binary(min_size=KEY_BYTES, max_size=KEY_BYTES), min_size=2, max_size=6, unique=True))
 def test_however_often_it_is_rotated_every_row_opens(secrets: list[bytes]) -> None:
-    key, sealed, ids = LakeKey(secrets[0]), [], []
+    key, encrypted, ids = LakeKey(secrets[0]), [], []
     where = list(places("t", [0] * len(secrets), range(len(secrets))))
     for number, secret in enumerate(secrets):
         if number:
-            key = LakeKey(secret).opened(key.succeeded_by(LakeKey(secret)).envelope(LAKE), LAKE)
-        sealed += key.seal([secret], [where[number]])
+            key = LakeKey(secret).opened(key.succeeded_by(LakeKey(secret)).key_bundle(LAKE), LAKE)
+        encrypted += key.encrypt([secret], [where[number]])
         ids.append(key.key_id)
-    assert key.unseal(sealed, where, ids) == secrets
-    assert key.without_retired().unseal(key.renew(sealed, where, ids), where) == secrets
+    assert key.decrypt(encrypted, where, ids) == secrets
+    assert key.without_retired().decrypt(key.renew(encrypted, where, ids), where) == secrets
     assert pseudonyms(key) == pseudonyms(LakeKey(secrets[0]))

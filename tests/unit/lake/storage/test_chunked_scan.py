@@ -11,7 +11,7 @@ from lake.contracts.tables import BRONZE, INGEST, PLACE, QUARANTINE, SILVER
 from lake.security import masking_policy
 from lake.storage import chunked_scan as slicing
 from lake.storage import store
-from lake.storage.chunked_scan import at_once, slices
+from lake.storage.chunked_scan import at_once, chunks
 from lake.storage.store import Lake, create
 from tests.support.lakes import DEDUP_KEY, KEY, NOW, Feeder, make_lake, overwrite, rows, simulated
 
@@ -20,7 +20,7 @@ EVENTS = 300
 
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
-    return make_lake(tmp_path_factory.mktemp("slices") / "lake", simulated(EVENTS))
+    return make_lake(tmp_path_factory.mktemp("chunks") / "lake", simulated(EVENTS))
 
 
 def few(monkeypatch: pytest.MonkeyPatch, lake: Lake, messages: int) -> None:
@@ -48,7 +48,7 @@ def test_of_a_lake_without_messages(tmp_path: Path) -> None:
 
 def test_slices_hold_each_row_once(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     few(monkeypatch, lake, 40)
-    found = list(slices(lake, BRONZE))
+    found = list(chunks(lake, BRONZE))
     assert max(part.height for part in found) <= 40
     whole = store.scan(lake.store(BRONZE).handle, BRONZE).select(PLACE).sort(PLACE).collect()
     assert pl.concat(found).select(PLACE).sort(PLACE).equals(whole)
@@ -65,7 +65,7 @@ def test_a_replay_holds_no_more_than_a_slice(tmp_path: Path, monkeypatch: pytest
 
 def test_of_rows_far_apart_a_slice_holds_as_many(lake: Lake) -> None:
     of_twenty = pl.col("kafka_offset") % 20 == 0
-    found = list(slices(lake, BRONZE, most=10, where=of_twenty))
+    found = list(chunks(lake, BRONZE, most=10, where=of_twenty))
     assert len(found) <= sum(part.height for part in found) / 5
     assert max(part.height for part in found) <= 10
     held = rows(lake.root, BRONZE).filter(of_twenty)
@@ -77,7 +77,7 @@ def test_a_slice_is_of_one_topic(tmp_path: Path) -> None:
     for seed, topic_id in enumerate(("AAAAAAAAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAAAAAAAZ"), 20):
         Feeder(lake, topic_id=topic_id).land(simulated(EVENTS, seed))
     for table in (BRONZE, QUARANTINE, SILVER):
-        found = list(slices(lake, table))
+        found = list(chunks(lake, table))
         assert [part["topic_id"].n_unique() for part in found] == [1, 1, 1]
         assert sum(part.height for part in found) == rows(lake.root, table).height
     assert [check for check in verify(lake, DEDUP_KEY) if not check.passed] == []

@@ -61,8 +61,8 @@ def rebuild(lake: Lake) -> None:
     replay(lake, masking_policy.load("display"), DEDUP_KEY, lambda: NOW)
 
 
-def resealing(lake: Lake) -> None:
-    assert wardlake("key", "rotate", "--reseal").code == 0
+def reencrypting(lake: Lake) -> None:
+    assert wardlake("key", "rotate", "--reencrypt").code == 0
 
 
 def a_refresh_of_gold(lake: Lake) -> None:
@@ -81,7 +81,7 @@ def settings_of(lake: Lake) -> Settings:
         (compaction_of_the_crowded_days, BRONZE),
         (forgetting, QUARANTINE),
         (rebuild, SILVER),
-        (resealing, BRONZE),
+        (reencrypting, BRONZE),
         (a_refresh_of_gold, VISITS),
     ],
 )

@@ -21,7 +21,7 @@ from lake.errors import LakeError
 from lake.security.encryption import LakeKey
 from lake.storage import metadata as marking
 from lake.storage import store
-from lake.storage.metadata import MARKER
+from lake.storage.metadata import METADATA_FILE
 from lake.storage.store import DeltaStore, Lake, app_id, create, exists, is_demo, open_lake
 from tests.support.lakes import KEY, Feeder, make_lake, rows, simulated
 
@@ -29,8 +29,8 @@ OTHER_KEY = LakeKey(b"another key of thirty-two bytes.")
 WHEN = datetime(2026, 5, 1, tzinfo=UTC)
 
 
-def marker(root: Path, **changes: object) -> None:
-    path = root / MARKER
+def metadata(root: Path, **changes: object) -> None:
+    path = root / METADATA_FILE
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
@@ -62,7 +62,7 @@ def test_a_new_lake_has_every_table_and_its_marker(lake: Lake) -> None:
         handle = DeltaTable(lake.root / table.name)
         assert handle.version() == 0
         assert handle.metadata().partition_columns == [table.partition]
-    assert json.loads((lake.root / MARKER).read_text())["key_id"] == KEY.key_id
+    assert json.loads((lake.root / METADATA_FILE).read_text())["key_id"] == KEY.key_id
 
 
 def test_only_the_owner_may_enter(lake: Lake) -> None:
@@ -82,9 +82,9 @@ def test_only_the_owner_may_enter_a_folder_that_was_there(tmp_path: Path) -> Non
 
 def test_making_it_again_opens_it(tmp_path: Path) -> None:
     first = make_lake(tmp_path / "lake", simulated(20))
-    before = (first.root / MARKER).read_text()
+    before = (first.root / METADATA_FILE).read_text()
     second = create(first.root, KEY)
-    assert (first.root / MARKER).read_text() == before
+    assert (first.root / METADATA_FILE).read_text() == before
     assert second.store(TABLES[0]).scan().collect().height == 20
 
 
@@ -93,7 +93,7 @@ def test_many_may_make_it_at_once(tmp_path: Path) -> None:
         lakes = list(pool.map(lambda _: create(tmp_path / "lake", KEY), range(6)))
     assert len({lake.root for lake in lakes}) == 1
     assert {DeltaTable(lakes[0].root / table.name).version() for table in TABLES} == {0}
-    assert not (lakes[0].root / f".{MARKER}").exists()
+    assert not (lakes[0].root / f".{METADATA_FILE}").exists()
 
 
 class _CrashError(Exception):
@@ -151,7 +151,7 @@ def test_there_is_no_lake_where_nothing_is(tmp_path: Path) -> None:
 
 
 def test_a_lake_of_a_newer_version_is_not_opened(lake: Lake) -> None:
-    marker(lake.root, format=marking.FORMAT + 1)
+    metadata(lake.root, format=marking.FORMAT + 1)
     for use in (create, open_lake):
         with pytest.raises(LakeError, match=r"newer version.*got lake format 3; expected 2 or older; upgrade"):
             use(lake.root, KEY)
@@ -165,7 +165,7 @@ def test_a_lake_is_opened_with_its_own_key_only(lake: Lake) -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"format": "x"}', '{"format": 1}'])
 def test_a_marker_that_cannot_be_read(lake: Lake, text: str) -> None:
-    (lake.root / MARKER).write_text(text)
+    (lake.root / METADATA_FILE).write_text(text)
     with pytest.raises(LakeError, match="is not a lake"):
         open_lake(lake.root)
 

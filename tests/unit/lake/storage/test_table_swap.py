@@ -16,7 +16,7 @@ from lake.storage import table_swap
 from lake.storage.store import Lake, create
 from tests.support.lakes import DEDUP_KEY, KEY, KEY_TEXT, NOW, Feeder, make_lake, overwrite, rows, simulated
 
-NOTE = Path(table_swap.FOLDER) / "takeover.json"
+NOTE = Path(table_swap.FOLDER) / "table_swap.json"
 OVERWRITE = {table.name: "overwrite" for table in (SILVER, QUARANTINE, INGEST)}
 
 
@@ -45,7 +45,7 @@ def versions(lake: Lake) -> dict[str, int]:
 
 
 def crash_after(monkeypatch: pytest.MonkeyPatch, tables: int) -> None:
-    """Die in the takeover when so many tables have been taken."""
+    """Die in the table swap when so many tables have been taken."""
     original, taken = table_swap._take, []
 
     def take_or_crash(*arguments: Any) -> None:
@@ -118,7 +118,7 @@ def test_taken_rows_are_those_that_were_built(lake: Lake) -> None:
     beside.store(SILVER).append(built, {})
     table_swap.commit(lake, {SILVER.name: "overwrite"})
     taken = rows(lake.root, SILVER)
-    assert taken.select(built.columns).equals(built), "Silver changed in the takeover"
+    assert taken.select(built.columns).equals(built), "Silver changed in the table swap"
 
 
 @pytest.mark.parametrize("mode", ["overwrite", "append"])
