@@ -58,7 +58,8 @@ check: $(READY) ## format, lint, types, architecture, docs; reports all failures
 	step packages $(UV) pip check --python $(BIN)/python; \
 	step image $(BIN)/hadolint --no-color Dockerfile; \
 	if docker compose version >/dev/null 2>&1; then step compose docker compose -f compose.yaml config --quiet; fi; \
-	step house $(BIN)/pytest -q tests/unit/house/test_architecture.py tests/unit/house/test_docs.py tests/unit/house/test_house.py; \
+	step imports $(BIN)/lint-imports --no-cache; \
+	step house $(BIN)/pytest -q tests/unit/house; \
 	if [ -n "$$failed" ]; then echo "make check: FAILED:$$failed" >&2; exit 1; fi; \
 	echo "make check: all passed"
 

@@ -8,8 +8,8 @@ import secrets
 from pathlib import Path
 from typing import Final
 
+from lake import atomic_write
 from lake.errors import UsageError
-from lake.storage import atomic_write
 
 OWNER: Final = "owner"
 """May do everything. That includes shell commands in the process that serves the flows."""

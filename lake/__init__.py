@@ -1,4 +1,4 @@
 """The tables: contracts, encryption, Delta reads and writes, SQL over them.
 
-May not import Quix Streams, Prefect or Streamlit (``tests/unit/house/test_architecture.py`` holds it to that).
+May not import Quix Streams, Prefect or Streamlit.
 """

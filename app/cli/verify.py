@@ -15,7 +15,7 @@ from app.jobs import verify as checking
 from app.jobs.active_policy import masking_policy
 from app.jobs.lake_session import open_with_key, open_without_key
 from lake.contracts.tables import QUARANTINE
-from lake.security import audit_log
+from lake.storage import audit_log
 
 quarantine = typer.Typer(help="What failed validation, and trying it again.", no_args_is_help=True)
 

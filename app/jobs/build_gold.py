@@ -11,7 +11,7 @@ from lake.gold import build as building
 from lake.gold import staffed_beds
 from lake.gold.build import Built
 from lake.gold.published import last
-from lake.security import audit_log
+from lake.storage import audit_log
 
 
 def build(settings: Settings, *, full: bool = False, progress: Callable[[str], None] = lambda _: None) -> Built:

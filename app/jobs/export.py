@@ -13,7 +13,7 @@ from lake.disclosure.export import Exported, read, write
 from lake.errors import LakeError, UsageError, kind_of
 from lake.gold import published
 from lake.gold.tables import GOLD
-from lake.security import audit_log
+from lake.storage import audit_log
 
 
 def export(settings: Settings, progress: Callable[[str], None] = lambda _: None) -> list[Exported]:

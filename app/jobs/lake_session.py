@@ -8,10 +8,10 @@ from app.jobs.active_policy import masking_policy
 from app.services import demo_address
 from app.settings import Settings
 from app.stream.landing import Landing
+from lake.atomic_write import sync_folder
 from lake.errors import UsageError
 from lake.security.encryption import LakeKey
 from lake.storage import metadata, store
-from lake.storage.atomic_write import sync_folder
 from lake.storage.store import Lake
 
 

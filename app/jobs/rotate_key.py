@@ -19,12 +19,11 @@ from pathlib import Path
 
 from app.jobs.lake_session import new_key_file, open_with_key, take_up_new_key
 from app.settings import Settings
+from lake.atomic_write import sync_folder
 from lake.errors import UsageError
-from lake.security import audit_log
 from lake.security.encryption import LakeKey
-from lake.security.reencryption import reencrypt as seal_anew
-from lake.storage import metadata, store
-from lake.storage.atomic_write import sync_folder
+from lake.storage import audit_log, metadata, store
+from lake.storage.reencryption import reencrypt as seal_anew
 from lake.storage.store import Lake
 
 
@@ -77,7 +76,7 @@ def rotate(settings: Settings, named: Path | None = None) -> Rotated:
 def reencrypt(lake: Lake, progress: Callable[[str], None] = lambda _: None) -> int:
     """Encrypt all rows with the lake's key, forget earlier keys, and note it in ``ops/audit``; returns the rows.
 
-    Raises as ``lake.security.reencryption.reencrypt`` does. Cut short, it is carried on by the next run.
+    Raises as ``lake.storage.reencryption.reencrypt`` does. Cut short, it is carried on by the next run.
     """
     rows = seal_anew(lake, progress)
     audit_log.append(lake.root, "key_reseal", f"all rows are encrypted with key {lake.key.key_id}", rows)

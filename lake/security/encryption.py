@@ -27,8 +27,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from polars_hash import CryptographicHashingNameSpace
 
+from lake import atomic_write
 from lake.errors import LakeError, UsageError
-from lake.storage import atomic_write
 
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12

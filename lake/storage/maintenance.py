@@ -16,7 +16,7 @@ import polars as pl
 from deltalake import DeltaTable
 
 from lake.contracts.tables import QUARANTINE
-from lake.security import audit_log
+from lake.storage import audit_log
 from lake.storage.store import NO_HOOKS, DeltaStore, Lake
 
 TARGET_BYTES: Final = 64 * 1024 * 1024

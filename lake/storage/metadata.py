@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from lake import atomic_write
 from lake.errors import LakeError
 from lake.security.encryption import LakeKey
-from lake.storage import atomic_write
 
 METADATA_FILE: Final = "wardlake.json"
 FORMAT: Final = 2

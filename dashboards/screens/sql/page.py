@@ -10,7 +10,7 @@ from dashboards.shared import data, signin, style
 from dashboards.shared.settings import settings
 from lake.errors import UsageError
 from lake.query.spreadsheets import inert
-from lake.security import audit_log
+from lake.storage import audit_log
 
 ACTION = "dashboard_sql"
 TEXT, RESULT = "sql_text", "_sql_result"

@@ -17,7 +17,7 @@ from lake.query.adhoc.limits import OVERRUN
 from lake.query.column_descriptions import meanings
 from lake.query.snapshots import snapshots
 from lake.query.views import Table
-from lake.security import audit_log
+from lake.storage import audit_log
 from lake.storage.store import live_files
 
 SECONDS: Final = 60.0

@@ -13,7 +13,8 @@ from dashboards.shared.filters import CUSTOM, Period
 from lake.contracts.tables import INGEST
 from lake.quality import run as quality
 from lake.query import lake_sql
-from lake.security import audit_log, masking_policy
+from lake.security import masking_policy
+from lake.storage import audit_log
 from lake.storage.store import Lake
 from tests.support import boards, lakes
 from tests.support.boards import Open, text_of

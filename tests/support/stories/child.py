@@ -25,7 +25,7 @@ from app.stream.consumer import MicroBatchConsumer
 from app.stream.run import StreamApplication
 from lake.errors import TopicRecreatedError
 from lake.security import masking_policy as policies
-from lake.security import reencryption as reencrypting
+from lake.storage import reencryption as reencrypting
 from lake.storage import table_swap
 from lake.storage.store import DeltaStore
 

@@ -9,7 +9,7 @@ import pytest
 
 from dashboards.shared import operations
 from lake.contracts.tables import AUDIT, INGEST, QUALITY, Table
-from lake.security import audit_log
+from lake.storage import audit_log
 from lake.storage.store import DeltaStore
 from tests.support import boards
 

@@ -12,7 +12,7 @@ import pytest
 
 from lake.contracts.tables import AUDIT
 from lake.errors import LakeError
-from lake.security import audit_log
+from lake.storage import audit_log
 from tests.support.commands import ROOT
 from tests.support.lakes import KEY_TEXT, event, make_lake, rows, wardlake
 
