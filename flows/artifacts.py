@@ -9,24 +9,24 @@ from app.jobs.kpi_summary import kpis
 from app.services.child_process import HOST
 from app.services.dashboard import PORT
 from app.settings import Settings
+from flows.definitions import FlowResult, without_values_in_errors
 from flows.environment import DASHBOARD
-from flows.sequences import Outcome, without_values_in_errors
 from lake.gold.build import Built
 from lake.quality.run import Report
 
 _USUAL: Final = f"http://{HOST}:{PORT}"
 
 
-def publish(settings: Settings, outcome: Outcome) -> None:
+def publish(settings: Settings, result: FlowResult) -> None:
     """Publish the artifacts of a run: ``FLOW-run``, ``checks`` and ``kpis``."""
-    create_markdown_artifact(told(settings, outcome), key=f"{outcome.flow}-run", description=outcome.ending.said)
-    for one in outcome.done:
+    create_markdown_artifact(summary(settings, result), key=f"{result.flow}-run", description=result.ending.message)
+    for one in result.steps:
         if isinstance(one.result, Report):
-            create_table_artifact(checks(one.result), key="checks", description=f"{one.step}: {one.said}")
+            create_table_artifact(checks(one.result), key="checks", description=f"{one.step}: {one.message}")
         if isinstance(one.result, Built):
             figures = without_values_in_errors("read the KPIs", lambda: kpis(settings.lake))
             table = [{"KPI": kpi, "figure": figure} for kpi, figure in figures]
-            create_table_artifact(table, key="kpis", description=f"The whole lake, from Gold, {one.said}")
+            create_table_artifact(table, key="kpis", description=f"The whole lake, from Gold, {one.message}")
 
 
 def checks(report: Report) -> list[dict[str, str]]:
@@ -45,11 +45,11 @@ def checks(report: Report) -> list[dict[str, str]]:
     ]
 
 
-def told(settings: Settings, outcome: Outcome) -> str:
+def summary(settings: Settings, result: FlowResult) -> str:
     """The run as Markdown: how it ended, its steps, and where to go on reading."""
-    steps = "\n".join(f"| {one.step} | {one.seconds:,.1f} | {one.said} |" for one in outcome.done)
+    steps = "\n".join(f"| {one.step} | {one.seconds:,.1f} | {one.message} |" for one in result.steps)
     dashboard = os.environ.get(DASHBOARD) or _USUAL
-    return f"""**{outcome.ending.said}**
+    return f"""**{result.ending.message}**
 
 | Step | Seconds | Result |
 |---|---:|---|

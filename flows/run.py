@@ -4,16 +4,15 @@ from collections.abc import Callable
 
 from app.settings import Settings
 from flows import server
+from flows.definitions import FlowResult, Progress, Run, carry_out
 from flows.environment import export_environment, prepare
 from flows.priority import lower_priority
-from flows.sequences import Outcome, Run, carry_out
-from flows.steps import Progress
 
 
-def run_now(name: str, settings: Settings, progress: Progress, detail: Progress, **options: bool) -> Outcome:
+def run_now(name: str, settings: Settings, progress: Progress, detail: Progress, **options: bool) -> FlowResult:
     """Run the flow called ``name``. Prefect is imported only where its server is named and answers.
 
-    ``progress`` is told of each step, ``detail`` of what it is at. Raises what a step raises (``sequences.Run``).
+    ``progress`` is told of each step, ``detail`` of what it is at. Raises what a step raises (``definitions.Run``).
     """
     lower_priority()
     api = server.named()
@@ -25,15 +24,15 @@ def run_now(name: str, settings: Settings, progress: Progress, detail: Progress,
     return carry_out(name, Run(settings, progress, detail), **options)
 
 
-def _seen(name: str, settings: Settings, **options: bool) -> Outcome:
+def _seen(name: str, settings: Settings, **options: bool) -> FlowResult:
     """Run it so that it is seen in Prefect's UI. The flow reads its settings from the environment."""
     export_environment(settings)
     prepare()
     from prefect import State
 
-    from flows import deployed
+    from flows import prefect_flows
 
-    call: Callable[..., State[Outcome]] = deployed.FLOWS[name]
+    call: Callable[..., State[FlowResult]] = prefect_flows.FLOWS[name]
     result = call(**options, return_state=True).result(raise_on_failure=False)
     if isinstance(result, BaseException):
         raise result from None

@@ -7,7 +7,6 @@ from queuing up: a ``gold`` or ``quality`` run that falls due while one goes on 
 """
 
 import asyncio
-import inspect
 import signal
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,8 +20,7 @@ from prefect.schedules import Cron
 from prefect.types.entrypoint import EntrypointType
 
 from app.settings import Settings
-from flows import deployed
-from flows.sequences import SEQUENCES
+from flows import prefect_flows
 from lake.gold import published
 
 TAG: Final = "wardlake"
@@ -82,11 +80,11 @@ class _Runner(Runner):
 def _deployment(name: str, plan: Plan, timezone: str) -> RunnerDeployment:
     strategy = ConcurrencyLimitStrategy.ENQUEUE if plan.waits else ConcurrencyLimitStrategy.CANCEL_NEW
     return RunnerDeployment.from_flow(
-        deployed.FLOWS[name],
+        prefect_flows.FLOWS[name],
         name,
         schedule=Cron(plan.cron, timezone=timezone),
         concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=strategy),
-        description=inspect.getdoc(SEQUENCES[name]),
+        description=prefect_flows.FLOWS[name].description,
         tags=[TAG, *plan.tags],
         paused=False,
         entrypoint_type=EntrypointType.MODULE_PATH,  # found wherever the run starts

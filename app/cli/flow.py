@@ -28,7 +28,7 @@ from app.cli.options import (
 from app.cli.output import err, out, print_json, table_of
 
 if TYPE_CHECKING:
-    from flows.sequences import Done, Outcome
+    from flows.definitions import FlowResult, StepResult
 
 one = typer.Typer(help="Run one flow now.", no_args_is_help=True)
 all_of_them = typer.Typer(help="The flows on their schedules.", no_args_is_help=True)
@@ -143,12 +143,12 @@ def _run(name: str, as_json: bool, options: Mapping[str, bool], **flags: object)
 
     settings = configuration.load(find_demo=True, **flags)
     with _detail_shown() as detail:
-        outcome = run_now(name, settings, _line, detail, **options)
+        result = run_now(name, settings, _line, detail, **options)
     if as_json:
-        print_json(_document(outcome))
+        print_json(_document(result))
     else:
-        _print(outcome)
-    if not outcome.ending.passed:
+        _print(result)
+    if not result.ending.passed:
         raise typer.Exit(1)
 
 
@@ -166,25 +166,27 @@ def _detail_shown() -> Iterator[Callable[[str], None]]:
         yield lambda text: status.update(escape(text))
 
 
-def _document(outcome: "Outcome") -> dict[str, Any]:
+def _document(result: "FlowResult") -> dict[str, Any]:
     steps = [
-        {"step": done.step, "seconds": done.seconds, "said": done.said, "result": _plain(done.result)}
-        for done in outcome.done
+        {"step": one.step, "seconds": one.seconds, "message": one.message, "result": _plain(one.result)}
+        for one in result.steps
     ]
-    return {"flow": outcome.flow, "passed": outcome.ending.passed, "said": outcome.ending.said, "steps": steps}
+    return {"flow": result.flow, "passed": result.ending.passed, "message": result.ending.message, "steps": steps}
 
 
-def _print(outcome: "Outcome") -> None:
-    if outcome.done:
-        out.print(table_of(["step", "seconds", "result"], [(d.step, f"{d.seconds:.1f}", d.said) for d in outcome.done]))
-    for done in outcome.done:
-        _print_rows(_details(done))
-    out.print(outcome.ending.said, markup=False, soft_wrap=True)
+def _print(result: "FlowResult") -> None:
+    if result.steps:
+        out.print(
+            table_of(["step", "seconds", "result"], [(d.step, f"{d.seconds:.1f}", d.message) for d in result.steps])
+        )
+    for one in result.steps:
+        _print_rows(_details(one))
+    out.print(result.ending.message, markup=False, soft_wrap=True)
 
 
-def _details(done: "Done") -> list[dict[str, Any]]:
+def _details(step: "StepResult") -> list[dict[str, Any]]:
     """The rows that say more than the step's own line: tables, files, the checks that did not pass."""
-    result = _plain(done.result)
+    result = _plain(step.result)
     if isinstance(result, list):
         return result
     return [

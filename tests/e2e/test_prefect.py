@@ -94,7 +94,7 @@ def ran_from_the_terminal_is_seen(found: Prefect, place: Place) -> None:
     assert ran.json["passed"] is True
     by_hand = {"flows": {"name": {"any_": ["quality"]}}, "flow_runs": {"deployment_id": {"is_null_": True}}}
     [run] = found.ask("/flow_runs/filter", by_hand)
-    assert run["state"]["message"] == ran.json["said"] == "every error check passed"
+    assert run["state"]["message"] == ran.json["message"] == "every error check passed"
 
 
 def shows_what_ran(page: Page, found: Prefect, daily: str) -> None:

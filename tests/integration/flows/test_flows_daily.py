@@ -28,7 +28,7 @@ NOWHERE: Final = "127.0.0.1:1"
 KILLED: Final = """
 import os, signal, sys
 from app.cli import main
-from flows.sequences import Run
+from flows.definitions import Run
 
 carry_out, at = Run.carry_out, sys.argv[1]
 
@@ -88,7 +88,7 @@ def test_a_day_and_the_next(place: Place, broker: str, topic: str, undisturbed: 
     first, again = place.works("flow", "daily", "--json").json, place.works("flow", "daily", "--json").json
     for run in (first, again):
         assert [step["step"] for step in run["steps"]] == STEPS
-        assert (run["passed"], run["said"]) == (True, "Gold is up to date, checked and exported")
+        assert (run["passed"], run["message"]) == (True, "Gold is up to date, checked and exported")
     assert first["steps"][0]["result"]["messages"] == EVENTS
     assert again["steps"][0]["result"]["messages"] == 0
     assert [run["steps"][2]["result"]["kind"] for run in (first, again)] == ["full", "unchanged"]
@@ -144,7 +144,7 @@ def kill_and_run_again(place: Place, broker: str, topic: str, points: Sequence[s
     for at in points:
         assert killed(place, at) == -signal.SIGKILL, at
     ran = place.works("flow", "daily", "--json").json
-    assert ran["said"] == "Gold is up to date, checked and exported"
+    assert ran["message"] == "Gold is up to date, checked and exported"
     assert different(undisturbed, lake(place), (*FOLDED, *KPIS)) == []
     assert load(data=place.folder / "data").export.exists()
 

@@ -11,9 +11,8 @@ import pytest
 
 from app.jobs.kpi_summary import HIDDEN, kpis
 from app.settings import load
+from flows.definitions import FLOWS, Run, Step, carry_out
 from flows.environment import child_environment
-from flows.sequences import SEQUENCES, Run, carry_out
-from flows.steps import Step
 from lake.contracts.tables import QUALITY, SILVER
 from lake.errors import LakeError, StepError
 from lake.gold.published import last
@@ -59,7 +58,7 @@ def test_gold_is_validated_and_built_and_then_up_to_date(root: Path) -> None:
     kinds = [ran.json["steps"][1]["result"]["kind"] for ran in (first, again, full)]
     assert kinds == ["full", "unchanged", "full"]
     assert first.json["passed"] is True
-    assert first.json["said"] == "Gold is up to date"
+    assert first.json["message"] == "Gold is up to date"
     assert first.err.splitlines()[0] == "validate tables"
 
 
@@ -123,7 +122,7 @@ def test_a_failed_error_check_keeps_the_old_gold(root: Path) -> None:
     assert ran.code == 1
     assert [step["step"] for step in ran.json["steps"]] == ["validate tables"]
     assert ran.json["passed"] is False
-    assert ran.json["said"] == "an error check failed before Gold: the last build stays published"
+    assert ran.json["message"] == "an error check failed before Gold: the last build stays published"
     assert last(root) == before
     assert "deduplication key (error)" in wardlake("flow", "gold").out
 
@@ -153,7 +152,7 @@ def test_maintain_and_export(root: Path, tmp_path: Path) -> None:
 
 
 def test_every_flow_is_a_command() -> None:
-    for name in SEQUENCES:
+    for name in FLOWS:
         assert wardlake("flow", name, "--help").code == 0
 
 
