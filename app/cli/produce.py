@@ -98,7 +98,8 @@ def file(
             result = publish(source, settings, stop, total=None, rate=rate)
         _report(result)
         for bad in source.first_bad:
-            err.print(f"{source.path.name}:{bad.line}: {REASONS[bad.reason]}; sent on as it is", markup=False)
+            rest = "nothing after it was sent" if bad.reason == "array" else "sent on as it is"
+            err.print(f"{source.path.name}:{bad.line}: {REASONS[bad.reason]}; {rest}", markup=False)
         if more := source.bad.total() - len(source.first_bad):
             err.print(f"{source.path.name}: and {more} more such lines")
         if source.blank_lines:
@@ -107,6 +108,12 @@ def file(
             unsent = [f"the rest of {source.path.name}", *(later.path.name for later in sources[number:])]
             err.print(f"not sent: {'; '.join(unsent)}", markup=False, soft_wrap=True)
             raise typer.Exit(128 + stop.number)
+        if source.bad["array"]:
+            raise UsageError(
+                f"{source.path.name} was sent up to where its JSON array is broken",
+                expected="an array of events",
+                next_move="mend that line and send the file again: deduplication makes it harmless",
+            )
 
 
 def publish(source: Source, settings: Settings, stop: Stop, *, total: int | None, rate: float | None) -> PublishResult:

@@ -1,8 +1,8 @@
 """Source files as Kafka messages: CSV, JSON arrays, NDJSON.
 
-Memory stays the same however long a file is. Nothing is dropped: what cannot be read as an event is sent
-on as it stands in the file, for the stream to quarantine, and reported by line and reason, never by
-content. Only blank lines send nothing; they are counted.
+Memory stays the same however long a file is. What cannot be read as an event is sent on as it is in the file, for the
+stream to quarantine, and reported by line and reason, never by content. Two things send nothing: blank lines, which are
+counted, and what follows the place where a JSON array is broken (reason ``array``).
 """
 
 from collections import Counter
@@ -24,6 +24,7 @@ REASONS: Final = {
     "quotes": "CSV quotes that do not match",
     "encoding": "bytes that are not UTF-8",
     "json": "not JSON",
+    "array": "the JSON array is broken here",
     "not_an_object": "JSON, but not an object",
     "too_long": "a line too long to be an event",
 }
