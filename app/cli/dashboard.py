@@ -7,8 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from app import settings as configuration
-from app.cli.options import DataOption, KafkaOption, LakeOption
+from app.cli.options import with_settings
 from app.cli.output import err
 from app.services.child_process import HOST
 from app.services.dashboard import LOOPBACK, ORIGINS, PORT, Dashboard, checked_origin
@@ -19,7 +18,9 @@ from lake.errors import UsageError
 _LOOK_SECONDS: Final = 0.2
 
 
+@with_settings("data", "lake", "kafka", find_demo=True)
 def dashboard(
+    settings: Settings,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = HOST,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen on; 0 is any free one.")] = PORT,
     origin: Annotated[
@@ -30,16 +31,12 @@ def dashboard(
             help="Address that people open them at, as https://dash.example.org; may be given more than once.",
         ),
     ] = None,
-    data: DataOption = None,
-    lake: LakeOption = None,
-    kafka: KafkaOption = None,
 ) -> None:
     """Show the dashboards in the browser, until Ctrl-C or SIGTERM. They read Gold with small cells hidden.
 
     On this machine only, unless --host says more. Requests for another host name than those of --host and --origin, or
     from a page of another origin, are refused. The lake's key is not needed, and not handed on.
     """
-    settings = configuration.load(find_demo=True, data=data, lake=lake, kafka=kafka)
     origins = {ORIGINS: " ".join(checked_origin(one) for one in origin or [])}
     with asked_to_stop() as stopping, of(settings, host=host, port=port, more=origins) as running:
         _run(running, stopping)

@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from app import settings as configuration
 from app.cli import dashboard
-from app.cli.live import SpeedOption, described, send_history
-from app.cli.options import DataOption, KafkaOption, LakeOption, SeedOption
+from app.cli.options import SeedOption, with_settings
 from app.cli.output import err, out, table_of
-from app.cli.produce import publish, start_day
+from app.cli.produce import SpeedOption, described, publish, send_history, start_day
 from app.cli.stream import stream_into_lake
 from app.jobs import build_gold
 from app.jobs.kpi_summary import kpis
@@ -40,7 +38,9 @@ _STOP_SECONDS: Final = 20.0
 _FROM_GOLD: Final = ("readmitted within 30 days", "patients at midnight, mean", "bed occupancy", "masking success")
 
 
+@with_settings("data", "lake", "kafka")
 def demo(
+    settings: Settings,
     events: Annotated[int | None, typer.Option("--events", min=1, help="Messages to simulate.")] = None,
     days: Annotated[int | None, typer.Option("--days", min=1, help="Days of hospital life.")] = None,
     seed: SeedOption = 7,
@@ -49,9 +49,6 @@ def demo(
         typer.Option("--once/--live", help="Process, print the summary, exit.  [default: live on a terminal]"),
     ] = None,
     speed: SpeedOption = None,
-    data: DataOption = None,
-    lake: LakeOption = None,
-    kafka: KafkaOption = None,
 ) -> None:
     """Three simulated hospitals through Kafka into a lake, Gold, and what became of them.
 
@@ -60,7 +57,6 @@ def demo(
     the history ends now and the hospitals continue in real time (--speed N: N times as fast), with the dashboards, the
     scheduled flows and Prefect's UI, until Ctrl-C.
     """
-    settings = configuration.load(data=data, lake=lake, kafka=kafka)
     live = _is_live(once, speed)
     total = _EVENTS if events is None and days is None else events
     if live:

@@ -3,29 +3,18 @@
 The flows are imported when one runs: the other commands start without them.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 from rich.status import Status
 
-from app import settings as configuration
-from app.cli.options import (
-    DataOption,
-    DedupKeyOption,
-    GroupOption,
-    JsonOption,
-    KafkaOption,
-    KeyFileOption,
-    LakeOption,
-    PolicyOption,
-    TopicOption,
-)
+from app.cli.options import JsonOption, with_settings
 from app.cli.output import err, out, print_json, table_of
+from app.settings import Settings
 
 if TYPE_CHECKING:
     from flows.definitions import FlowResult, StepResult
@@ -33,87 +22,59 @@ if TYPE_CHECKING:
 one = typer.Typer(help="Run one flow now.", no_args_is_help=True)
 all_of_them = typer.Typer(help="The flows on their schedules.", no_args_is_help=True)
 
-ExportOption = Annotated[Path | None, typer.Option("--export", help="Folder to export to.  [env: WARDLAKE_EXPORT]")]
-
 
 @one.command("daily")
-def daily(
-    json: JsonOption = False,
-    data: DataOption = None,
-    lake: LakeOption = None,
-    kafka: KafkaOption = None,
-    topic: TopicOption = None,
-    group: GroupOption = None,
-    policy: PolicyOption = None,
-    key_file: KeyFileOption = None,
-    dedup_key: DedupKeyOption = None,
-    export: ExportOption = None,
-) -> None:
+@with_settings(
+    *("data", "lake", "kafka", "topic", "group", "policy", "key_file", "dedup_key", "export"), find_demo=True
+)
+def daily(settings: Settings, json: JsonOption = False) -> None:
     """Sync the stream, validate the tables, build Gold, check it, export it.
 
     A failed check of severity error ends it, with exit code 1: before Gold, the last build stays published. So does a
     sync that does not complete: when nothing of what the topic held at the start lands for 300 s.
     """
-    _run(
-        "daily",
-        json,
-        {},
-        data=data,
-        lake=lake,
-        kafka=kafka,
-        topic=topic,
-        group=group,
-        policy=policy,
-        key_file=key_file,
-        dedup_key=dedup_key,
-        export=export,
-    )
+    _run("daily", settings, json)
 
 
 @one.command("gold")
+@with_settings("data", "lake", "key_file", "dedup_key", find_demo=True)
 def gold(
+    settings: Settings,
     full: Annotated[bool, typer.Option("--full", help="Build from scratch.")] = False,
     json: JsonOption = False,
-    data: DataOption = None,
-    lake: LakeOption = None,
-    key_file: KeyFileOption = None,
-    dedup_key: DedupKeyOption = None,
 ) -> None:
     """Validate what is new and build Gold: only what is new, unless --full.
 
     A failed check of severity error ends it, with exit code 1: the last build stays published.
     """
-    _run("gold", json, {"full": full}, data=data, lake=lake, key_file=key_file, dedup_key=dedup_key)
+    _run("gold", settings, json, full=full)
 
 
 @one.command("quality")
-def quality(
-    json: JsonOption = False, data: DataOption = None, lake: LakeOption = None, dedup_key: DedupKeyOption = None
-) -> None:
+@with_settings("data", "lake", "dedup_key", find_demo=True)
+def quality(settings: Settings, json: JsonOption = False) -> None:
     """Run every quality check and keep what it found in ops/quality. Exits 1 when one of severity error failed."""
-    _run("quality", json, {}, data=data, lake=lake, dedup_key=dedup_key)
+    _run("quality", settings, json)
 
 
 @one.command("maintain")
-def maintain(json: JsonOption = False, data: DataOption = None, lake: LakeOption = None) -> None:
-    """Compact the tables and clear away what no reader needs."""
-    _run("maintain", json, {}, data=data, lake=lake)
+@with_settings("data", "lake", find_demo=True)
+def maintain(settings: Settings, json: JsonOption = False) -> None:
+    """Compact the tables and remove what no reader needs."""
+    _run("maintain", settings, json)
 
 
 @one.command("export")
-def export(
-    json: JsonOption = False, data: DataOption = None, lake: LakeOption = None, export: ExportOption = None
-) -> None:
+@with_settings("data", "lake", "export", find_demo=True)
+def export(settings: Settings, json: JsonOption = False) -> None:
     """Write the published Gold as Parquet and CSV for BI tools, small cells hidden."""
-    _run("export", json, {}, data=data, lake=lake, export=export)
+    _run("export", settings, json)
 
 
 @all_of_them.command("serve")
+@with_settings("data", "lake", "kafka", "export", find_demo=True)
 def serve(
-    data: DataOption = None,
-    lake: LakeOption = None,
-    kafka: KafkaOption = None,
-    export: ExportOption = None,
+    settings: Settings,
     allow_open_server: Annotated[
         bool,
         typer.Option(
@@ -126,7 +87,6 @@ def serve(
     Until Ctrl-C or SIGTERM, which cancel what runs and pause the schedules. It signs in with PREFECT_API_AUTH_STRING,
     or with the line in the file that WARDLAKE_PREFECT_AUTH_FILE names.
     """
-    settings = configuration.load(find_demo=True, data=data, lake=lake, kafka=kafka, export=export)
     from flows import environment, server
 
     api = server.require(allow_open=allow_open_server)
@@ -138,10 +98,9 @@ def serve(
     serving.serve(settings)
 
 
-def _run(name: str, as_json: bool, options: Mapping[str, bool], **flags: object) -> None:
+def _run(name: str, settings: Settings, as_json: bool, **options: bool) -> None:
     from flows.run import run_now
 
-    settings = configuration.load(find_demo=True, **flags)
     with _detail_shown() as detail:
         result = run_now(name, settings, _line, detail, **options)
     if as_json:

@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from app import settings as configuration
-from app.cli.options import DataOption, KeyFileOption, LakeOption
+from app.cli.options import with_settings
 from app.cli.output import err
 from app.jobs import rotate_key as rotating
 from app.jobs.lake_session import open_with_key
@@ -20,15 +19,14 @@ key = typer.Typer(help="The lake's key.", no_args_is_help=True)
 
 
 @key.command("create")
+@with_settings("data", "key_file")
 def create(
-    data: DataOption = None,
-    key_file: KeyFileOption = None,
+    settings: Settings,
 ) -> None:
     """Make the key file (mode 0600) where it is absent; one that is there is read and stays as it is.
 
     Tells the key's id, never the key. Keep it apart from the lake, and back it up: nothing else opens Bronze.
     """
-    settings = configuration.load(data=data, key_file=key_file)
     if settings.key is not None:
         raise UsageError(
             "there is a key already",
@@ -42,21 +40,19 @@ def create(
 
 
 @key.command("rotate")
+@with_settings("data", "lake", "key_file")
 def rotate(
+    settings: Settings,
     reencrypt: Annotated[bool, typer.Option("--reencrypt", help="Encrypt old rows with the new key too.")] = False,
     new_key_file: Annotated[
         Path | None, typer.Option("--new-key-file", help="Another file for the new key; made if absent.")
     ] = None,
-    data: DataOption = None,
-    lake: LakeOption = None,
-    key_file: KeyFileOption = None,
 ) -> None:
     """Give the lake a new key: new rows are encrypted with it, old ones stay readable, pseudonyms stay as they are.
 
     The new key takes the key file's place; the old one is kept beside it under its id. Streams that run with the old
     key end with exit code 2 and land nothing more: start them again.
     """
-    settings = configuration.load(data=data, lake=lake, key_file=key_file)
     named = new_key_file and new_key_file.expanduser().absolute()
     done = rotating.rotate(settings, named)
     _say(f"key {done.old} gave way to key {done.new}")
@@ -68,16 +64,15 @@ def rotate(
 
 
 @key.command("reencrypt")
+@with_settings("data", "lake", "key_file")
 def reencrypt(
-    data: DataOption = None,
-    lake: LakeOption = None,
-    key_file: KeyFileOption = None,
+    settings: Settings,
 ) -> None:
     """Encrypt with the lake's key what an earlier one encrypted, so that no earlier key is needed for it.
 
     A day of messages at a time; a stream lands in between. Interrupted, the next run does what is left.
     """
-    _reencrypt(open_with_key(configuration.load(data=data, lake=lake, key_file=key_file)))
+    _reencrypt(open_with_key(settings))
 
 
 def _reencrypt(lake: Lake) -> None:

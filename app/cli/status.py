@@ -1,22 +1,19 @@
 """``wardlake status``: looking at the lake."""
 
-from app import settings as configuration
-from app.cli.options import DataOption, JsonOption, KafkaOption, LakeOption, TopicOption
+from app.cli.options import JsonOption, with_settings
 from app.cli.output import out, print_json, table_of
 from app.jobs.lake_session import open_without_key
 from app.jobs.status import lag_by_partition, table_states
+from app.settings import Settings
 from lake.query import lake_sql
 
 
+@with_settings("data", "lake", "kafka", "topic", find_demo=True)
 def status(
+    settings: Settings,
     json: JsonOption = False,
-    data: DataOption = None,
-    lake: LakeOption = None,
-    kafka: KafkaOption = None,
-    topic: TopicOption = None,
 ) -> None:
     """Tables, versions, sizes, lag and the last landed batch."""
-    settings = configuration.load(find_demo=True, data=data, lake=lake, kafka=kafka, topic=topic)
     opened = open_without_key(settings)
     tables = table_states(opened)
     lag = lag_by_partition(opened, settings.connection, settings.topic)

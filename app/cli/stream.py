@@ -10,17 +10,7 @@ import structlog
 import typer
 from rich.status import Status
 
-from app import settings as configuration
-from app.cli.options import (
-    DataOption,
-    DedupKeyOption,
-    GroupOption,
-    KafkaOption,
-    KeyFileOption,
-    LakeOption,
-    PolicyOption,
-    TopicOption,
-)
+from app.cli.options import with_settings
 from app.cli.output import err
 from app.jobs.active_policy import masking_policy
 from app.jobs.lake_session import open_or_create
@@ -34,7 +24,11 @@ from lake.kafka import reach
 log = structlog.get_logger("wardlake.stream")
 
 
+@with_settings(
+    "data", "lake", "kafka", "topic", "group", "policy", "key_file", "dedup_key", "batch_messages", "batch_seconds"
+)
 def stream(
+    settings: Settings,
     until_caught_up: Annotated[
         bool, typer.Option("--until-caught-up", help="Exit once all that the topic held at the start has landed.")
     ] = False,
@@ -46,16 +40,6 @@ def stream(
             help="With --until-caught-up: exit 1 when nothing of what is left landed for so long.  [default: 300]",
         ),
     ] = None,
-    data: DataOption = None,
-    lake: LakeOption = None,
-    kafka: KafkaOption = None,
-    topic: TopicOption = None,
-    group: GroupOption = None,
-    policy: PolicyOption = None,
-    key_file: KeyFileOption = None,
-    dedup_key: DedupKeyOption = None,
-    batch_messages: Annotated[int | None, typer.Option(help="Messages in a micro-batch, at most.")] = None,
-    batch_seconds: Annotated[float | None, typer.Option(help="Seconds until a micro-batch is landed, at most.")] = None,
 ) -> None:
     """Take events from Kafka into the lake: decode, validate, mask, deduplicate, land.
 
@@ -65,18 +49,6 @@ def stream(
     With --until-caught-up it exits 0 once the lake holds all that any partition of the topic held at the start,
     whichever stream landed it; 1 after --timeout; 130 after Ctrl-C or SIGTERM.
     """
-    settings = configuration.load(
-        data=data,
-        lake=lake,
-        kafka=kafka,
-        topic=topic,
-        group=group,
-        policy=policy,
-        key_file=key_file,
-        dedup_key=dedup_key,
-        batch_messages=batch_messages,
-        batch_seconds=batch_seconds,
-    )
     if timeout is not None and not until_caught_up:
         raise UsageError(
             "--timeout is for --until-caught-up",

@@ -7,32 +7,29 @@ from typing import Annotated
 import polars as pl
 import typer
 
-from app import settings as configuration
-from app.cli.options import DataOption, DedupKeyOption, JsonOption, KeyFileOption, LakeOption, PolicyOption
+from app.cli.options import JsonOption, with_settings
 from app.cli.output import err, out, print_json, progress_bar, table_of
 from app.jobs import replay as rebuilding
 from app.jobs import verify as checking
 from app.jobs.active_policy import masking_policy
 from app.jobs.lake_session import open_with_key, open_without_key
+from app.settings import Settings
 from lake.contracts.tables import QUARANTINE
 from lake.storage import audit_log
 
 quarantine = typer.Typer(help="What failed validation, and trying it again.", no_args_is_help=True)
 
 
+@with_settings("data", "lake", "key_file", "dedup_key")
 def verify(
+    settings: Settings,
     json: JsonOption = False,
-    data: DataOption = None,
-    lake: LakeOption = None,
-    key_file: KeyFileOption = None,
-    dedup_key: DedupKeyOption = None,
 ) -> None:
     """Prove what the lake promises on what is stored. Exits 1 when a check finds a breach.
 
     Checks the conservation law per partition, duplicate keys, contracts, masked forms, and that no identifier, however
     it is spelled, is in its record's Silver row, in Gold's files or in the last export. Tells counts only.
     """
-    settings = configuration.load(data=data, lake=lake, key_file=key_file, dedup_key=dedup_key)
     checks = checking.verify(
         open_with_key(settings),
         settings.dedup_key,
@@ -56,19 +53,15 @@ def verify(
         raise typer.Exit(1)
 
 
+@with_settings("data", "lake", "policy", "key_file", "dedup_key")
 def replay(
-    data: DataOption = None,
-    lake: LakeOption = None,
-    policy: PolicyOption = None,
-    key_file: KeyFileOption = None,
-    dedup_key: DedupKeyOption = None,
+    settings: Settings,
     json: JsonOption = False,
 ) -> None:
     """Rebuild Silver and the quarantine from Bronze with the policy now in force.
 
     The new tables are built beside and taken over at the end; interrupted before then, the old ones stand.
     """
-    settings = configuration.load(data=data, lake=lake, policy=policy, key_file=key_file, dedup_key=dedup_key)
     rules = masking_policy(settings)
     opened = open_with_key(settings)
     with progress_bar("replaying", None) as bar:
@@ -84,15 +77,15 @@ def replay(
 
 
 @quarantine.command("list")
+@with_settings("data", "lake")
 def list_quarantine(
+    settings: Settings,
     json: JsonOption = False,
     all: Annotated[bool, typer.Option("--all", help="Resolved ones too.")] = False,  # noqa: A002
     limit: Annotated[int, typer.Option(min=1, help="Newest messages to show.")] = 100,
-    data: DataOption = None,
-    lake: LakeOption = None,
 ) -> None:
     """Show what is in quarantine and why: places and rule names, no values."""
-    held = open_without_key(configuration.load(data=data, lake=lake)).store(QUARANTINE).scan()
+    held = open_without_key(settings).store(QUARANTINE).scan()
     if not all:
         held = held.filter(pl.col("resolved_at").is_null())
     columns = ["topic", "kafka_partition", "kafka_offset", "ingested_at", "reasons", "resolved_at"]
@@ -107,16 +100,12 @@ def list_quarantine(
 
 
 @quarantine.command("replay")
+@with_settings("data", "lake", "policy", "key_file", "dedup_key")
 def replay_quarantine(
-    data: DataOption = None,
-    lake: LakeOption = None,
-    policy: PolicyOption = None,
-    key_file: KeyFileOption = None,
-    dedup_key: DedupKeyOption = None,
+    settings: Settings,
     json: JsonOption = False,
 ) -> None:
     """Try what is in quarantine again under today's rules."""
-    settings = configuration.load(data=data, lake=lake, policy=policy, key_file=key_file, dedup_key=dedup_key)
     rules = masking_policy(settings)
     result = rebuilding.replay_quarantine(open_with_key(settings), rules, settings.dedup_key, _now)
     audit_log.append(settings.lake, "quarantine_replay", f"policy {rules.name} {rules.fingerprint}", result.messages)

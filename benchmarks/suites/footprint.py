@@ -39,7 +39,7 @@ _START_SECONDS: Final = 300
 _PAGE_SECONDS: Final = 3.0
 _ROLES: Final = {
     "tansu": "broker",
-    "app.cli.live": "feed",
+    "produce live": "feed",
     "streamlit": "dashboards",
     "prefect.flow_engine": "flow run",
     "prefect.engine": "flow run",
