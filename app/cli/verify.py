@@ -1,23 +1,16 @@
-"""``wardlake verify``, ``replay`` and ``quarantine``: proving, rebuilding, trying again."""
+"""``wardlake verify``: proving on what is stored what the lake promises."""
 
 from dataclasses import asdict
-from datetime import UTC, datetime
-from typing import Annotated
 
-import polars as pl
 import typer
 
 from app.cli.options import JsonOption, with_settings
-from app.cli.output import err, out, print_json, progress_bar, table_of
-from app.jobs import replay as rebuilding
+from app.cli.output import err, out, print_json, table_of
 from app.jobs import verify as checking
 from app.jobs.active_policy import masking_policy
-from app.jobs.lake_session import open_with_key, open_without_key
+from app.jobs.lake_session import open_with_key
 from app.settings import Settings
-from lake.contracts.tables import QUARANTINE
 from lake.storage import audit_log
-
-quarantine = typer.Typer(help="What failed validation, and trying it again.", no_args_is_help=True)
 
 
 @with_settings("data", "lake", "key_file", "dedup_key")
@@ -51,76 +44,3 @@ def verify(
         out.print("verified: every check holds" if passed else "NOT verified: see the breaches above")
     if not passed:
         raise typer.Exit(1)
-
-
-@with_settings("data", "lake", "policy", "key_file", "dedup_key")
-def replay(
-    settings: Settings,
-    json: JsonOption = False,
-) -> None:
-    """Rebuild Silver and the quarantine from Bronze with the policy now in force.
-
-    The new tables are built beside and taken over at the end; interrupted before then, the old ones stand.
-    """
-    rules = masking_policy(settings)
-    opened = open_with_key(settings)
-    with progress_bar("replaying", None) as bar:
-        result = rebuilding.replay(
-            opened,
-            rules,
-            settings.dedup_key,
-            _now,
-            lambda done, total: bar.update(bar.task_ids[0], completed=done, total=total),
-        )
-    audit_log.append(settings.lake, "replay", f"policy {rules.name} {rules.fingerprint}", result.messages)
-    _print_result("replayed", result, json=json)
-
-
-@quarantine.command("list")
-@with_settings("data", "lake")
-def list_quarantine(
-    settings: Settings,
-    json: JsonOption = False,
-    all: Annotated[bool, typer.Option("--all", help="Resolved ones too.")] = False,  # noqa: A002
-    limit: Annotated[int, typer.Option(min=1, help="Newest messages to show.")] = 100,
-) -> None:
-    """Show what is in quarantine and why: places and rule names, no values."""
-    held = open_without_key(settings).store(QUARANTINE).scan()
-    if not all:
-        held = held.filter(pl.col("resolved_at").is_null())
-    columns = ["topic", "kafka_partition", "kafka_offset", "ingested_at", "reasons", "resolved_at"]
-    rows = held.select(columns).sort("ingested_at", "kafka_partition", "kafka_offset", descending=True).head(limit)
-    found = rows.collect()
-    if json:
-        print_json(found.to_dicts())
-        return
-    reasons = held.select(pl.col("reasons").explode().alias("rule")).collect().to_series().value_counts(name="messages")
-    out.print(table_of(columns, found.with_columns(pl.col("reasons").list.join(", ")).iter_rows()))
-    out.print(table_of(["rule", "messages"], reasons.sort("messages", "rule", descending=[True, False]).iter_rows()))
-
-
-@quarantine.command("replay")
-@with_settings("data", "lake", "policy", "key_file", "dedup_key")
-def replay_quarantine(
-    settings: Settings,
-    json: JsonOption = False,
-) -> None:
-    """Try what is in quarantine again under today's rules."""
-    rules = masking_policy(settings)
-    result = rebuilding.replay_quarantine(open_with_key(settings), rules, settings.dedup_key, _now)
-    audit_log.append(settings.lake, "quarantine_replay", f"policy {rules.name} {rules.fingerprint}", result.messages)
-    _print_result("tried again", result, json=json)
-
-
-def _print_result(what: str, result: rebuilding.Replayed, *, json: bool) -> None:
-    if json:
-        print_json(asdict(result))
-    else:
-        out.print(
-            f"{what}: {result.messages:,} messages: {result.silver:,} silver, "
-            f"{result.quarantined:,} quarantined, {result.duplicates:,} duplicates"
-        )
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
