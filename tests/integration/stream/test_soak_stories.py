@@ -12,16 +12,16 @@ from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from deltalake.exceptions import DeltaError
 from quixstreams.internal_consumer import InternalConsumer
-from stories.batches import batch, landing, messages, new_lake, reopened
-from stories.feed import Fed, fed_topic
-from stories.oracle import verified
-from stories.process import House
 
 from app.stream.consumer import BatchLimits, MicroBatchConsumer
 from lake.contracts.tables import SILVER
 from lake.errors import StepError
 from lake.security.encryption import LakeKey
 from lake.storage.store import DeltaStore
+from tests.support.stories.batches import batch, landing, messages, new_lake, reopened
+from tests.support.stories.feed import Fed, fed_topic
+from tests.support.stories.oracle import verified
+from tests.support.stories.process import House
 
 FULL = "Failed to parse parquet: External: Generic LocalFileSystem error: No space left on device (os error 28)"
 

@@ -11,10 +11,6 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 from confluent_kafka.admin import AdminClient
 from quixstreams.models import Row
-from stories.batches import batch, dying, land, landing, messages, new_lake, reopened
-from stories.feed import PARTITIONS, Fed, create_topic, fed_topic, publish, read_back
-from stories.oracle import Produced, check, verified
-from stories.process import House, paused
 
 from app import settings as configuration
 from app.jobs.lake_session import open_or_create, open_with_key
@@ -29,6 +25,10 @@ from lake.security import masking_policy as policies
 from lake.security.encryption import LakeKey
 from lake.storage.store import DeltaStore, Lake, app_id
 from tests.support.commands import Place, landed
+from tests.support.stories.batches import batch, dying, land, landing, messages, new_lake, reopened
+from tests.support.stories.feed import PARTITIONS, Fed, create_topic, fed_topic, publish, read_back
+from tests.support.stories.oracle import Produced, check, verified
+from tests.support.stories.process import House, paused
 
 
 @pytest.fixture(scope="module")
