@@ -78,9 +78,10 @@ def test_a_result_says_which_aims_it_missed() -> None:
     assert "| theirs | 99 | - |" in text
 
 
-@pytest.mark.parametrize(("figure", "text"), [(1234.6, "1,235"), (12.345, "12.3"), (0.01234, "0.0123"), (None, "-")])
-def test_a_figure_has_three_digits_that_count(figure: float | None, text: str) -> None:
-    assert shown(figure) == text
+def test_a_figure_has_three_digits_that_count(subtests: pytest.Subtests) -> None:
+    for figure, text in [(1234.6, "1,235"), (12.345, "12.3"), (0.01234, "0.0123"), (None, "-")]:
+        with subtests.test(figure=figure):
+            assert shown(figure) == text
 
 
 def test_a_recorded_result_stands_in_the_docs_with_its_chart(tmp_path: Path) -> None:

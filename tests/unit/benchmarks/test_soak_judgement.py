@@ -83,11 +83,12 @@ EXITS: Final = [
 ]
 
 
-@pytest.mark.parametrize(("one", "trouble", "reason"), EXITS)
-def test_an_end_is_explained_by_what_was_done_and_by_nothing_else(one: Ended, trouble: str, reason: str | None) -> None:
-    assert exits.reason(one, [Trouble(trouble, 12, 15)]) == reason
-    elsewhen = exits.reason(one, [Trouble(trouble, 30, 40)])
-    assert elsewhen == (reason if reason in {"killed", "stopped", "done"} else None)
+def test_an_end_is_explained_by_what_was_done_and_by_nothing_else(subtests: pytest.Subtests) -> None:
+    for one, trouble, reason in EXITS:
+        with subtests.test(one=one):
+            assert exits.reason(one, [Trouble(trouble, 12, 15)]) == reason
+            elsewhen = exits.reason(one, [Trouble(trouble, 30, 40)])
+            assert elsewhen == (reason if reason in {"killed", "stopped", "done"} else None)
 
 
 def test_what_a_library_says_after_a_command_gave_its_reason_does_not_hide_it(tmp_path: Path) -> None:

@@ -38,17 +38,18 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in HEADING.findall(prose(page))}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_relative_link_leads_somewhere(page: Path) -> None:
-    broken = []
-    for found in LINK.finditer(prose(page)):
-        path, _, anchor = found["target"].partition("#")
-        if re.match(r"[a-z]+:", path):
-            continue
-        target = (page.parent / path) if path else page
-        if not target.exists() or (anchor and target.suffix == ".md" and anchor not in anchors(target)):
-            broken.append(found["target"])
-    assert broken == []
+def test_every_relative_link_leads_somewhere(subtests: pytest.Subtests) -> None:
+    for page in PAGES:
+        with subtests.test(page=page):
+            broken = []
+            for found in LINK.finditer(prose(page)):
+                path, _, anchor = found["target"].partition("#")
+                if re.match(r"[a-z]+:", path):
+                    continue
+                target = (page.parent / path) if path else page
+                if not target.exists() or (anchor and target.suffix == ".md" and anchor not in anchors(target)):
+                    broken.append(found["target"])
+            assert broken == []
 
 
 def documented_settings() -> dict[str, tuple[str, str, str]]:

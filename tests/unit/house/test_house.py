@@ -73,12 +73,13 @@ def test_there_is_one_lock_and_it_is_requirements_lock() -> None:
     assert (ROOT / "requirements.lock").exists()
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-run.lock", "requirements-uv.lock"])
-def test_every_requirement_is_pinned_with_hashes(name: str) -> None:
-    text = (ROOT / name).read_text()
-    entries = [line for line in text.replace("\\\n", " ").splitlines() if line and not line.startswith("#")]
-    assert entries
-    assert [line.split()[0] for line in entries if not PIN.match(line) or "--hash=sha256:" not in line] == []
+def test_every_requirement_is_pinned_with_hashes(subtests: pytest.Subtests) -> None:
+    for name in ["requirements.lock", "requirements-run.lock", "requirements-uv.lock"]:
+        with subtests.test(name=name):
+            text = (ROOT / name).read_text()
+            entries = [line for line in text.replace("\\\n", " ").splitlines() if line and not line.startswith("#")]
+            assert entries
+            assert [line.split()[0] for line in entries if not PIN.match(line) or "--hash=sha256:" not in line] == []
 
 
 def test_the_lock_answers_every_dependency_of_pyproject() -> None:

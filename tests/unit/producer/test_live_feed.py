@@ -104,16 +104,22 @@ def test_the_clock_waits_as_long_as_it_must(speed: float, later: float, ahead: f
         assert clock.at(now + wait - 1e-3) <= until + 1e-3
 
 
-@pytest.mark.parametrize(("events", "days", "length"), [(None, None, 30), (None, 4, 4), (20_000, None, 33)])
-def test_the_length_of_the_history(events: int | None, days: int | None, length: int) -> None:
-    state = LiveState.create(seed=1, events=events, days=days, speed=1, now=NOW)
-    assert length * DAY <= NOW - state.start < (length + 1) * DAY
+def test_the_length_of_the_history(subtests: pytest.Subtests) -> None:
+    for events, days, length in [(None, None, 30), (None, 4, 4), (20_000, None, 33)]:
+        with subtests.test(events=events):
+            state = LiveState.create(seed=1, events=events, days=days, speed=1, now=NOW)
+            assert length * DAY <= NOW - state.start < (length + 1) * DAY
 
 
-@pytest.mark.parametrize("speed", [0.5, 0, -1, 20_000, float("nan"), float("inf")])
-def test_a_speed_that_cannot_be_kept_is_refused(speed: float) -> None:
-    with pytest.raises(UsageError, match=r"the speed cannot be kept; got .*; expected 1 \(real time\) to 10,000 times"):
-        LiveState.create(seed=1, events=None, days=None, speed=speed, now=NOW)
+def test_a_speed_that_cannot_be_kept_is_refused(subtests: pytest.Subtests) -> None:
+    for speed in [0.5, 0, -1, 20_000, float("nan"), float("inf")]:
+        with (
+            subtests.test(speed=speed),
+            pytest.raises(
+                UsageError, match=r"the speed cannot be kept; got .*; expected 1 \(real time\) to 10,000 times"
+            ),
+        ):
+            LiveState.create(seed=1, events=None, days=None, speed=speed, now=NOW)
 
 
 @pytest.mark.parametrize("content", [None, "", "{}", "[]", '{"seed": 1}', '{"seed": 1, "start": 2, "clock": {}}'])

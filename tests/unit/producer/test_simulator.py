@@ -12,7 +12,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import polars as pl
 import pytest
@@ -67,11 +66,12 @@ def test_a_longer_feed_goes_on_where_a_shorter_one_ends() -> None:
     assert real(1_000) < real(2_000)
 
 
-@pytest.mark.parametrize("count", [1, 2, 999, 20_000])
-def test_exactly_as_many_messages_as_asked(count: int) -> None:
-    blocks = list(Simulator(SimulatorSettings(events=count, duplicates=0.3, corrupt=0.3)).blocks())
-    assert sum(len(block) for block in blocks) == count
-    assert all(len(block) for block in blocks)
+def test_exactly_as_many_messages_as_asked(subtests: pytest.Subtests) -> None:
+    for count in [1, 2, 999, 20_000]:
+        with subtests.test(count=count):
+            blocks = list(Simulator(SimulatorSettings(events=count, duplicates=0.3, corrupt=0.3)).blocks())
+            assert sum(len(block) for block in blocks) == count
+            assert all(len(block) for block in blocks)
 
 
 def test_events_and_days_scale_the_hospital() -> None:
@@ -269,9 +269,8 @@ def test_staffed_beds_can_be_written_without_a_simulation(tmp_path: Path) -> Non
     assert pl.read_csv(path)["staffed_beds"].sum() > 20 * len(Hospital().beds)
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
+def test_wrong_settings_are_refused(subtests: pytest.Subtests) -> None:
+    for change, message in [
         ({"seed": -1}, "simulator setting seed is out of range; got -1; expected an integer from 0 up"),
         ({"events": 0}, "simulator setting events is out of range; got 0; expected an integer of 1 or more"),
         ({"days": 0}, "simulator setting days is out of range; got 0; expected an integer of 1 or more"),
@@ -292,12 +291,11 @@ def test_staffed_beds_can_be_written_without_a_simulation(tmp_path: Path) -> Non
             "simulator setting start is out of range; got 2026-01-01 00:00:00; "
             "expected a date and time with a time zone",
         ),
-    ],
-)
-def test_wrong_settings_are_refused(change: dict[str, Any], message: str) -> None:
-    with pytest.raises(UsageError) as caught:
-        SimulatorSettings(**change)
-    assert str(caught.value) == message
+    ]:
+        with subtests.test(change=change):
+            with pytest.raises(UsageError) as caught:
+                SimulatorSettings(**change)
+            assert str(caught.value) == message
 
 
 def ran(simulator: Simulator) -> Simulator:

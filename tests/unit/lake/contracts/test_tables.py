@@ -45,19 +45,21 @@ def broken(table: Table, **changes: Any) -> set[str]:
     return set(failure.counts())
 
 
-@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-def test_a_table_fits_delta_and_has_its_partition_column(table: Table) -> None:
-    types = {dtype.base_type() for dtype in table.polars_schema.values()}
-    assert types <= FITS_DELTA
-    assert table.polars_schema[table.partition] == pl.Date
-    assert table.empty().schema == table.polars_schema
-    assert table.empty().is_empty()
+def test_a_table_fits_delta_and_has_its_partition_column(subtests: pytest.Subtests) -> None:
+    for table in TABLES:
+        with subtests.test(table=table):
+            types = {dtype.base_type() for dtype in table.polars_schema.values()}
+            assert types <= FITS_DELTA
+            assert table.polars_schema[table.partition] == pl.Date
+            assert table.empty().schema == table.polars_schema
+            assert table.empty().is_empty()
 
 
-@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-def test_times_are_utc_microseconds(table: Table) -> None:
-    times = {dtype for dtype in table.polars_schema.values() if isinstance(dtype, pl.Datetime)}
-    assert times == {pl.Datetime("us", "UTC")}
+def test_times_are_utc_microseconds(subtests: pytest.Subtests) -> None:
+    for table in TABLES:
+        with subtests.test(table=table):
+            times = {dtype for dtype in table.polars_schema.values() if isinstance(dtype, pl.Datetime)}
+            assert times == {pl.Datetime("us", "UTC")}
 
 
 def test_names_are_unique_and_in_their_layers() -> None:
@@ -69,9 +71,10 @@ def test_silver_comes_last_so_that_a_cut_short_landing_shows() -> None:
     assert LANDED == (BRONZE, QUARANTINE, INGEST, SILVER)
 
 
-@pytest.mark.parametrize("table", [BRONZE, QUARANTINE, SILVER], ids=lambda table: table.name)
-def test_every_row_points_to_its_message(table: Table) -> None:
-    assert set(PLACE) <= set(table.polars_schema)
+def test_every_row_points_to_its_message(subtests: pytest.Subtests) -> None:
+    for table in [BRONZE, QUARANTINE, SILVER]:
+        with subtests.test(table=table):
+            assert set(PLACE) <= set(table.polars_schema)
 
 
 def test_the_quarantine_is_bronze_with_reasons() -> None:
@@ -85,26 +88,28 @@ def test_silver_has_every_field_of_the_event_under_its_masked_name() -> None:
     assert not {"patient_id", "visit_id", "date_of_birth", "payload"} & set(SILVER.polars_schema)
 
 
-@pytest.mark.parametrize("table", [BRONZE, QUARANTINE, AUDIT], ids=lambda table: table.name)
-def test_no_field_of_an_event_is_stored_in_clear_outside_silver(table: Table) -> None:
-    assert not {*FIELDS, "kafka_key", "headers"} & set(table.polars_schema)
+def test_no_field_of_an_event_is_stored_in_clear_outside_silver(subtests: pytest.Subtests) -> None:
+    for table in [BRONZE, QUARANTINE, AUDIT]:
+        with subtests.test(table=table):
+            assert not {*FIELDS, "kafka_key", "headers"} & set(table.polars_schema)
 
 
-@pytest.mark.parametrize("name", GOOD)
-def test_a_good_row_is_good(name: str) -> None:
-    [table] = [table for table in TABLES if table.name == name]
-    assert set(GOOD[name]) == set(table.polars_schema)
-    assert broken(table) == set()
+def test_a_good_row_is_good(subtests: pytest.Subtests) -> None:
+    for name in GOOD:
+        with subtests.test(name=name):
+            [table] = [table for table in TABLES if table.name == name]
+            assert set(GOOD[name]) == set(table.polars_schema)
+            assert broken(table) == set()
 
 
-@pytest.mark.parametrize("field", REQUIRED)
-def test_silver_refuses_a_row_without_a_required_field(field: str) -> None:
-    assert f"{silver_column(field)}|nullability" in broken(SILVER, **{silver_column(field): None})
+def test_silver_refuses_a_row_without_a_required_field(subtests: pytest.Subtests) -> None:
+    for field in REQUIRED:
+        with subtests.test(field=field):
+            assert f"{silver_column(field)}|nullability" in broken(SILVER, **{silver_column(field): None})
 
 
-@pytest.mark.parametrize(
-    ("changes", "rule"),
-    [
+def test_silver_refuses(subtests: pytest.Subtests) -> None:
+    for changes, rule in [
         ({"event_type": "arrive"}, "event_type_allowed"),
         *(({name: "other value"}, "coded_values_allowed") for name in sorted({*VALUE_SETS} - {"event_type"})),
         ({"event_date": date(2024, 3, 2)}, "event_date_is_of_event_time"),
@@ -113,20 +118,21 @@ def test_silver_refuses_a_row_without_a_required_field(field: str) -> None:
         ({"kafka_offset": -1}, "kafka_offset|min"),
         ({"policy": ""}, "policy|min_length"),
         ({"policy_fingerprint": "display"}, "policy_fingerprint|regex"),
-    ],
-)
-def test_silver_refuses(changes: dict[str, Any], rule: str) -> None:
-    assert broken(SILVER, **changes) == {rule}
+    ]:
+        with subtests.test(changes=changes):
+            assert broken(SILVER, **changes) == {rule}
 
 
-@pytest.mark.parametrize("lost", [{"messages": 7}, {"silver": 2}, {"quarantined": 3}, {"duplicates": 0}])
-def test_the_books_must_account_for_every_message(lost: dict[str, int]) -> None:
-    assert broken(INGEST, **lost) == {"every_message_is_accounted_for"}
+def test_the_books_must_account_for_every_message(subtests: pytest.Subtests) -> None:
+    for lost in [{"messages": 7}, {"silver": 2}, {"quarantined": 3}, {"duplicates": 0}]:
+        with subtests.test(lost=lost):
+            assert broken(INGEST, **lost) == {"every_message_is_accounted_for"}
 
 
-@pytest.mark.parametrize("reasons", [[], [None], None])
-def test_a_quarantined_message_has_a_reason(reasons: Any) -> None:
-    assert broken(QUARANTINE, reasons=reasons)
+def test_a_quarantined_message_has_a_reason(subtests: pytest.Subtests) -> None:
+    for reasons in [[], [None], None]:
+        with subtests.test(reasons=reasons):
+            assert broken(QUARANTINE, reasons=reasons)
 
 
 def test_a_sealed_message_names_its_key() -> None:

@@ -49,16 +49,18 @@ def test_every_column_says_what_it_means(root: Path) -> None:
     assert dict(tables) == {table.name.removeprefix("gold/"): about(table.name.removeprefix("gold/")) for table in GOLD}
 
 
-@pytest.mark.parametrize("table", GOLD, ids=lambda table: table.name)
-def test_a_header_has_one_line_for_each_column_in_order(table: object) -> None:
-    name = table.name.removeprefix("gold/")  # type: ignore[attr-defined]
-    assert list(meanings(name)) == list(table.polars_schema)  # type: ignore[attr-defined]
-    assert about(name).endswith(".") or about(name).endswith("out.")
+def test_a_header_has_one_line_for_each_column_in_order(subtests: pytest.Subtests) -> None:
+    for table in GOLD:
+        with subtests.test(table=table):
+            name = table.name.removeprefix("gold/")  # type: ignore[attr-defined]
+            assert list(meanings(name)) == list(table.polars_schema)  # type: ignore[attr-defined]
+            assert about(name).endswith(".") or about(name).endswith("out.")
 
 
-@pytest.mark.parametrize("name", ["admissions", "diagnoses", "length_of_stay", "occupancy", "doctors", "treatments"])
-def test_a_formula_names_its_source(name: str) -> None:
-    assert "-- Source: " in sql(name)
+def test_a_formula_names_its_source(subtests: pytest.Subtests) -> None:
+    for name in ["admissions", "diagnoses", "length_of_stay", "occupancy", "doctors", "treatments"]:
+        with subtests.test(name=name):
+            assert "-- Source: " in sql(name)
 
 
 def test_a_reader_keeps_its_figures_and_three_files_are_kept(tmp_path: Path) -> None:

@@ -60,22 +60,22 @@ def test_a_cancel_takes_back_the_last_of_its_kind_that_still_stands() -> None:
         assert stays == [("Surgery", False, False), ("C", True, False)]
 
 
-@pytest.mark.parametrize(
-    ("events", "flags"),
-    [
+def test_a_history_that_is_no_visit_is_set_apart(subtests: pytest.Subtests) -> None:
+    for events, flags in [
         ([at(0, "admit"), at(1, "update"), at(2, "cancel_admit")], ["cancelled"]),
         ([at(0, "admit"), at(1, "transfer"), at(2, "cancel_admit")], ["no_admission"]),
         ([at(0, "discharge"), at(1, "update")], ["no_admission"]),
         ([at(1, "admit"), at(0, "discharge")], ["discharge_before_admission"]),
-        ([at(0, "update"), at(1, "cancel_admit", patient="2")],
-         ["cancel_without_event", "no_admission", "several_patients"]),
-    ],
-)  # fmt: skip
-def test_a_history_that_is_no_visit_is_set_apart(events: list[Event], flags: list[str]) -> None:
-    for tables in lakes(*events):
-        assert tables[INCOMPLETE.name]["flags"].to_list() == [flags]
-        assert tables[VISITS.name].is_empty()
-        assert tables[STAYS.name].is_empty()
+        (
+            [at(0, "update"), at(1, "cancel_admit", patient="2")],
+            ["cancel_without_event", "no_admission", "several_patients"],
+        ),
+    ]:
+        with subtests.test(events=events):
+            for tables in lakes(*events):
+                assert tables[INCOMPLETE.name]["flags"].to_list() == [flags]
+                assert tables[VISITS.name].is_empty()
+                assert tables[STAYS.name].is_empty()
 
 
 def test_a_discharge_repeated_says_how_the_visit_ended_even_if_it_says_nothing() -> None:
@@ -120,18 +120,19 @@ def test_a_discharge_that_does_not_say_how_counts_as_unknown() -> None:
         assert tables[OUTCOMES.name].select("disposition", "discharges").rows() == [("unknown", 1)]
 
 
-@pytest.mark.parametrize(("hours", "is_stale"), [(47, False), (48, True), (49, True)])
-def test_an_open_visit_is_stale_so_many_days_after_its_last_event(hours: float, is_stale: bool) -> None:
+def test_an_open_visit_is_stale_so_many_days_after_its_last_event(subtests: pytest.Subtests) -> None:
     """One is open and silent, one is discharged and silent; a third one's event is the last of the data.
 
     An event that comes late makes it an open visit again.
     """
-    events = [at(0, "admit"), at(0, "admit", visit="b"), at(1, "discharge", visit="b")]
-    events += [at(hours, "admit", visit="c")]
-    for tables in lakes(*events, stale_days=2):
-        assert tables[VISITS.name].sort("visit_key")["stale"].to_list() == [is_stale, False, False]
-    for tables in lakes(*events, at(hours - 40, "update"), stale_days=2):
-        assert not tables[VISITS.name]["stale"].any()
+    for hours, is_stale in [(47, False), (48, True), (49, True)]:
+        with subtests.test(hours=hours):
+            events = [at(0, "admit"), at(0, "admit", visit="b"), at(1, "discharge", visit="b")]
+            events += [at(hours, "admit", visit="c")]
+            for tables in lakes(*events, stale_days=2):
+                assert tables[VISITS.name].sort("visit_key")["stale"].to_list() == [is_stale, False, False]
+            for tables in lakes(*events, at(hours - 40, "update"), stale_days=2):
+                assert not tables[VISITS.name]["stale"].any()
 
 
 def test_a_stale_visit_is_in_the_census_to_the_day_on_which_it_became_so() -> None:
@@ -142,9 +143,8 @@ def test_a_stale_visit_is_in_the_census_to_the_day_on_which_it_became_so() -> No
         assert census["occupied_midnight"].to_list() == [0, 1, 1, 1, 0, 0, 0]
 
 
-@pytest.mark.parametrize(
-    ("hours", "ending", "end", "counted"),
-    [
+def test_a_readmission_is_within_720_hours_of_a_discharge_that_counts(subtests: pytest.Subtests) -> None:
+    for hours, ending, end, counted in [
         (720, "home", 720, (1, 1)),
         (720.001, "home", 721, (1, 0)),
         (700, "home", 719.999, (0, 0)),
@@ -155,16 +155,13 @@ def test_a_stale_visit_is_in_the_census_to_the_day_on_which_it_became_so() -> No
         (24, "other", 720, (1, 1)),
         (24, "unknown", 720, (1, 1)),
         (24, None, 720, (1, 1)),
-    ],
-)
-def test_a_readmission_is_within_720_hours_of_a_discharge_that_counts(
-    hours: float, ending: str | None, end: float, counted: tuple[int, int]
-) -> None:
-    events = [at(0, "admit"), at(10, "discharge", disposition=ending)]
-    events += [at(10 + hours, "admit", visit="b"), at(10 + end, "update", visit="b")]
-    for tables in golds(*events):
-        figures = tables[ADMISSIONS.name].select("index_discharges_30d", "readmissions_30d").sum().row(0)
-        assert figures == counted
+    ]:
+        with subtests.test(hours=hours):
+            events = [at(0, "admit"), at(10, "discharge", disposition=ending)]
+            events += [at(10 + hours, "admit", visit="b"), at(10 + end, "update", visit="b")]
+            for tables in golds(*events):
+                figures = tables[ADMISSIONS.name].select("index_discharges_30d", "readmissions_30d").sum().row(0)
+                assert figures == counted
 
 
 def test_thirty_days_are_720_hours_also_where_the_clocks_change() -> None:

@@ -73,9 +73,8 @@ def test_a_check_is_read_with_its_parameters() -> None:
     assert check.kind == KINDS["share"](where="array_length(flags) > 0", at_most=0.5)  # type: ignore[call-arg]
 
 
-@pytest.mark.parametrize(
-    ("was", "becomes", "told"),
-    [
+def test_a_check_that_makes_no_sense_is_refused(subtests: pytest.Subtests) -> None:
+    for was, becomes, told in [
         ('kind = "share"', 'kind = "shape"', "the check 'some check' is wrong; got kind 'shape'; expected one of acc"),
         ("at_most = 0.5", "at_most = 1.5", "got at_most: input should be less than or equal to 1"),
         ("at_most = 0.5", "", "got at_most: field required"),
@@ -93,15 +92,14 @@ def test_a_check_is_read_with_its_parameters() -> None:
         ("[[check]]", "[[checks]]", "the file of checks is wrong; got KeyError; expected TOML with [[check]] entries"),
         ("[[check]]", "[[check]", "the file of checks is wrong; got TOMLDecodeError"),
         ("[[check]]", "[check]", "the file of checks is wrong"),
-    ],
-)
-def test_a_check_that_makes_no_sense_is_refused(was: str, becomes: str, told: str) -> None:
-    assert was in GOOD
-    with pytest.raises(UsageError) as refused:
-        parse(GOOD.replace(was, becomes))
-    assert told in str(refused.value)
-    assert str(refused.value).endswith("mend lake/quality/checks.toml")
-    assert "\n" not in str(refused.value)
+    ]:
+        with subtests.test(was=was):
+            assert was in GOOD
+            with pytest.raises(UsageError) as refused:
+                parse(GOOD.replace(was, becomes))
+            assert told in str(refused.value)
+            assert str(refused.value).endswith("mend lake/quality/checks.toml")
+            assert "\n" not in str(refused.value)
 
 
 def test_two_checks_of_one_name_are_refused() -> None:

@@ -18,7 +18,7 @@ from tests.corpus import sql_attacks as corpus
 from tests.support.golds import build
 from tests.support.lakes import make_lake, simulated
 
-BackgroundCache = tuple[pl.DataFrame, str | None]
+Answer = tuple[pl.DataFrame, str | None]
 """Rows, and what is to be written down."""
 
 
@@ -38,7 +38,7 @@ def request_(root: Path) -> Mapping[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def ask(root: Path, request_: Mapping[str, Any]) -> Callable[[str], BackgroundCache]:
+def ask(root: Path, request_: Mapping[str, Any]) -> Callable[[str], Answer]:
     """Run a query as the worker does, in this process."""
     [file, *_] = DeltaStore(root, SILVER).handle.file_uris()
     names = {
@@ -48,7 +48,7 @@ def ask(root: Path, request_: Mapping[str, Any]) -> Callable[[str], BackgroundCa
         "parquet": str(root.parent / "outside.parquet"),
     }
 
-    def asked(text: str) -> BackgroundCache:
+    def asked(text: str) -> Answer:
         for name, path in names.items():
             text = text.replace(f"{{{name}}}", path)
         said: list[Mapping[str, Any]] = []
@@ -63,51 +63,58 @@ def ask(root: Path, request_: Mapping[str, Any]) -> Callable[[str], BackgroundCa
     return asked
 
 
-@pytest.mark.parametrize("text", corpus.READS)
-def test_what_is_no_table_of_the_lake_is_refused(root: Path, ask: Callable[[str], BackgroundCache], text: str) -> None:
-    before = {path: path.stat().st_mtime_ns for path in root.parent.rglob("*")}
-    with pytest.raises(guard.RefusedError) as refused:
-        ask(text)
-    assert "sesame" not in refused.value.got
-    assert "\n" not in refused.value.got
-    assert {path: path.stat().st_mtime_ns for path in root.parent.rglob("*")} == before
-
-
-@pytest.mark.parametrize("text", corpus.CATALOGUE)
-def test_the_catalogue_can_be_asked_and_tells_no_path(
-    root: Path, ask: Callable[[str], BackgroundCache], text: str
+def test_what_is_no_table_of_the_lake_is_refused(
+    subtests: pytest.Subtests, root: Path, ask: Callable[[str], Answer]
 ) -> None:
-    rows, _ = ask(text)
-    shown = rows.write_json()
-    assert rows.width > 0
-    for hidden in (str(root), str(root.parent), ".parquet'", str(Path.home()), "read_parquet(["):
-        assert hidden not in shown
+    for text in corpus.READS:
+        with subtests.test(text=text):
+            before = {path: path.stat().st_mtime_ns for path in root.parent.rglob("*")}
+            with pytest.raises(guard.RefusedError) as refused:
+                ask(text)
+            assert "sesame" not in refused.value.got
+            assert "\n" not in refused.value.got
+            assert {path: path.stat().st_mtime_ns for path in root.parent.rglob("*")} == before
 
 
-@pytest.mark.parametrize("text", corpus.PERSONAL)
-def test_a_query_of_patients_rows_is_written_down(ask: Callable[[str], BackgroundCache], text: str) -> None:
-    rows, audited = ask(text)
-    assert rows.width > 0
-    assert audited
+def test_the_catalogue_can_be_asked_and_tells_no_path(
+    subtests: pytest.Subtests, root: Path, ask: Callable[[str], Answer]
+) -> None:
+    for text in corpus.CATALOGUE:
+        with subtests.test(text=text):
+            rows, _ = ask(text)
+            shown = rows.write_json()
+            assert rows.width > 0
+            for hidden in (str(root), str(root.parent), ".parquet'", str(Path.home()), "read_parquet(["):
+                assert hidden not in shown
 
 
-@pytest.mark.parametrize("text", corpus.IMPERSONAL)
-def test_a_query_of_figures_is_not(ask: Callable[[str], BackgroundCache], text: str) -> None:
-    rows, audited = ask(text)
-    assert rows.width > 0
-    assert audited is None
+def test_a_query_of_patients_rows_is_written_down(subtests: pytest.Subtests, ask: Callable[[str], Answer]) -> None:
+    for text in corpus.PERSONAL:
+        with subtests.test(text=text):
+            rows, audited = ask(text)
+            assert rows.width > 0
+            assert audited
 
 
-@pytest.mark.parametrize("text", [*corpus.SPELT, *corpus.UNQUOTED])
-def test_nothing_that_somebody_typed_is_written_down(ask: Callable[[str], BackgroundCache], text: str) -> None:
-    try:
-        kept = ask(text)[1]
-    except guard.RefusedError as refused:
-        [said] = refused.__notes__
-        kept = said
-    assert kept
-    assert [value for value in corpus.VALUES if value in kept] == []
-    assert [digits for digits in ("6789", "1961") if digits in kept] == []
+def test_a_query_of_figures_is_not(subtests: pytest.Subtests, ask: Callable[[str], Answer]) -> None:
+    for text in corpus.IMPERSONAL:
+        with subtests.test(text=text):
+            rows, audited = ask(text)
+            assert rows.width > 0
+            assert audited is None
+
+
+def test_nothing_that_somebody_typed_is_written_down(subtests: pytest.Subtests, ask: Callable[[str], Answer]) -> None:
+    for text in [*corpus.SPELT, *corpus.UNQUOTED]:
+        with subtests.test(text=text):
+            try:
+                kept = ask(text)[1]
+            except guard.RefusedError as refused:
+                [said] = refused.__notes__
+                kept = said
+            assert kept
+            assert [value for value in corpus.VALUES if value in kept] == []
+            assert [digits for digits in ("6789", "1961") if digits in kept] == []
 
 
 PROBES: Final = ("allowed_paths", "FROM ops.ingest", "gold.admissions_weekly")

@@ -238,9 +238,10 @@ def test_the_marker_and_the_log_are_closed(root: Path) -> None:
         refused(root, f"SELECT * FROM read_text('{quoted}')")
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
+def test_the_settings_are_locked_behind_the_statement_check_too(
+    subtests: pytest.Subtests, connection: duckdb.DuckDBPyConnection
+) -> None:
+    for text in [
         "SET enable_external_access = true",
         "SET lock_configuration = false",
         "SET allowed_paths = ['/etc/passwd']",
@@ -249,13 +250,9 @@ def test_the_marker_and_the_log_are_closed(root: Path) -> None:
         "PRAGMA temp_directory='/tmp'",
         "INSTALL httpfs",
         "LOAD httpfs",
-    ],
-)
-def test_the_settings_are_locked_behind_the_statement_check_too(
-    connection: duckdb.DuckDBPyConnection, text: str
-) -> None:
-    with pytest.raises(duckdb.Error):
-        connection.execute(text)
+    ]:
+        with subtests.test(text=text), pytest.raises(duckdb.Error):
+            connection.execute(text)
 
 
 def test_the_sandbox_holds_without_the_statement_check(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:

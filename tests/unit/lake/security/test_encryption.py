@@ -68,19 +68,20 @@ def test_it_is_aes_256_gcm_under_a_key_of_its_own() -> None:
     assert cipher.decrypt(encrypted[:12], encrypted[12:], b"topic-1:3:10") == b"Jane Roe"
 
 
-@pytest.mark.parametrize("at", [0, 11, 12, 14, -16, -1])
-def test_a_changed_byte_is_noticed(at: int) -> None:
-    [encrypted] = KEY.encrypt([b"Jane Roe"], [b"p"])
-    changed = bytearray(encrypted or b"")
-    changed[at] ^= 1
-    with pytest.raises(LakeError):
-        KEY.decrypt([bytes(changed)], [b"p"])
+def test_a_changed_byte_is_noticed(subtests: pytest.Subtests) -> None:
+    for at in [0, 11, 12, 14, -16, -1]:
+        with subtests.test(at=at):
+            [encrypted] = KEY.encrypt([b"Jane Roe"], [b"p"])
+            changed = bytearray(encrypted or b"")
+            changed[at] ^= 1
+            with pytest.raises(LakeError):
+                KEY.decrypt([bytes(changed)], [b"p"])
 
 
-@pytest.mark.parametrize("short", [b"", b"x", b"x" * 12, b"x" * 27])
-def test_what_is_too_short_to_be_sealed_is_refused(short: bytes) -> None:
-    with pytest.raises(LakeError, match="does not open"):
-        KEY.decrypt([short], [b"p"])
+def test_what_is_too_short_to_be_sealed_is_refused(subtests: pytest.Subtests) -> None:
+    for short in [b"", b"x", b"x" * 12, b"x" * 27]:
+        with subtests.test(short=short), pytest.raises(LakeError, match="does not open"):
+            KEY.decrypt([short], [b"p"])
 
 
 def test_a_payload_that_was_moved_to_another_row_does_not_open() -> None:
@@ -101,10 +102,10 @@ def test_another_key_does_not_open_it_and_the_error_says_what_to_do() -> None:
     )
 
 
-@pytest.mark.parametrize("given", [[], [b"p"], [b"p"] * 3])
-def test_every_payload_needs_its_place(given: list[bytes]) -> None:
-    with pytest.raises(ValueError, match="zip"):
-        KEY.encrypt([b"one", b"two"], given)
+def test_every_payload_needs_its_place(subtests: pytest.Subtests) -> None:
+    for given in [[], [b"p"], [b"p"] * 3]:
+        with subtests.test(given=given), pytest.raises(ValueError, match="zip"):
+            KEY.encrypt([b"one", b"two"], given)
 
 
 def test_every_offset_needs_its_partition() -> None:
@@ -157,20 +158,26 @@ def test_a_key_is_read_from_base64(text: str) -> None:
     assert LakeKey.from_text(text).key_id == KEY.key_id
 
 
-@pytest.mark.parametrize("size", [0, 1, 16, 31, 33, 64])
-def test_a_key_of_the_wrong_length_is_refused_without_showing_it(size: int) -> None:
-    wrong = (SECRET * 2)[:size]
-    text = base64.b64encode(wrong).decode()
-    said = refused(LakeKey.from_text, text)
-    assert said.startswith(f"the lake key has the wrong length; got {size} bytes; expected 32 bytes, base64; make one")
-    assert size < 16 or text not in said
+def test_a_key_of_the_wrong_length_is_refused_without_showing_it(subtests: pytest.Subtests) -> None:
+    for size in [0, 1, 16, 31, 33, 64]:
+        with subtests.test(size=size):
+            wrong = (SECRET * 2)[:size]
+            text = base64.b64encode(wrong).decode()
+            said = refused(LakeKey.from_text, text)
+            assert said.startswith(
+                f"the lake key has the wrong length; got {size} bytes; expected 32 bytes, base64; make one"
+            )
+            assert size < 16 or text not in said
 
 
-@pytest.mark.parametrize("text", [TEXT[:-1], TEXT[:-2] + "!=", "not base64 at all", TEXT.replace("=", "?"), "ключ"])
-def test_a_key_that_is_no_base64_is_refused_without_showing_it(text: str) -> None:
-    said = refused(LakeKey.from_text, text)
-    assert said.startswith("the lake key cannot be read; got text that is not base64; expected 32 bytes, base64; make")
-    assert text not in said
+def test_a_key_that_is_no_base64_is_refused_without_showing_it(subtests: pytest.Subtests) -> None:
+    for text in [TEXT[:-1], TEXT[:-2] + "!=", "not base64 at all", TEXT.replace("=", "?"), "ключ"]:
+        with subtests.test(text=text):
+            said = refused(LakeKey.from_text, text)
+            assert said.startswith(
+                "the lake key cannot be read; got text that is not base64; expected 32 bytes, base64; make"
+            )
+            assert text not in said
 
 
 @pytest.mark.parametrize(

@@ -113,10 +113,10 @@ def test_a_changed_envelope_does_not_open(at: int, mask: int) -> None:
         opened(b"3" * KEY_BYTES, base64.b64encode(changed).decode())
 
 
-@pytest.mark.parametrize("text", ["", "not base64", "AAAA", json.dumps({"identity": ""})])
-def test_what_is_no_envelope_is_refused(text: str) -> None:
-    with pytest.raises(LakeError, match="do not open"):
-        opened(b"3" * KEY_BYTES, text)
+def test_what_is_no_envelope_is_refused(subtests: pytest.Subtests) -> None:
+    for text in ["", "not base64", "AAAA", json.dumps({"identity": ""})]:
+        with subtests.test(text=text), pytest.raises(LakeError, match="do not open"):
+            opened(b"3" * KEY_BYTES, text)
 
 
 @given(st.lists(st.binary(min_size=KEY_BYTES, max_size=KEY_BYTES), min_size=2, max_size=6, unique=True))

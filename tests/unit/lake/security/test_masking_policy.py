@@ -92,12 +92,13 @@ def test_a_policy_that_would_keep_an_identifier_is_refused(field: str, rule: str
     )
 
 
-@pytest.mark.parametrize(
-    ("column", "rule"), [("ssn", "initial"), ("patient_name", "city_state"), ("ward", "pseudonym")]
-)
-def test_a_rule_is_for_its_own_fields(column: str, rule: str) -> None:
-    with pytest.raises(UsageError, match=f"wrong at column '{column}'; got rule '{rule}'"):
-        parse(text(DISPLAY.columns | {column: rule}))
+def test_a_rule_is_for_its_own_fields(subtests: pytest.Subtests) -> None:
+    for column, rule in [("ssn", "initial"), ("patient_name", "city_state"), ("ward", "pseudonym")]:
+        with (
+            subtests.test(column=column),
+            pytest.raises(UsageError, match=f"wrong at column '{column}'; got rule '{rule}'"),
+        ):
+            parse(text(DISPLAY.columns | {column: rule}))
 
 
 @pytest.mark.parametrize("reason", ["", ', reason = ""'])
@@ -106,9 +107,8 @@ def test_a_rule_without_a_reason_is_refused(reason: str) -> None:
         parse(text(less("ward"), extra=f'ward = {{ from = "ward", rule = "scrub"{reason} }}'))
 
 
-@pytest.mark.parametrize(
-    ("column", "entry"),
-    [
+def test_a_column_shows_its_own_field_of_the_contract(subtests: pytest.Subtests) -> None:
+    for column, entry in [
         ("mrn", '{ from = "patient_id", rule = "pseudonym", reason = "x" }'),
         ("ward", '{ from = "ssn", rule = "ssn_last4", reason = "x" }'),
         ("ward", '{ from = "patient_name", rule = "keep", reason = "x" }'),
@@ -116,21 +116,23 @@ def test_a_rule_without_a_reason_is_refused(reason: str) -> None:
         ("blood_type", '{ from = "blood_type", rule = "keep", reason = "x" }'),
         ("ward", '"keep"'),
         ("ward", "{}"),
-    ],
-)
-def test_a_column_shows_its_own_field_of_the_contract(column: str, entry: str) -> None:
-    with pytest.raises(UsageError) as caught:
-        parse(text(less("ward"), extra=f"{column} = {entry}"))
-    assert f"wrong at column '{column}'; got fills it from" in str(caught.value)
-    assert "expected a field of the event contract, under its own column" in str(caught.value)
+    ]:
+        with subtests.test(column=column):
+            with pytest.raises(UsageError) as caught:
+                parse(text(less("ward"), extra=f"{column} = {entry}"))
+            assert f"wrong at column '{column}'; got fills it from" in str(caught.value)
+            assert "expected a field of the event contract, under its own column" in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "broken", ["", "name = ", 'name = "x"', "[columns]", 'name = "x"\ncolumns = 5', 'name = "x"\ncolumns = "ab"']
-)
-def test_a_text_that_is_no_policy_is_refused(broken: str) -> None:
-    with pytest.raises(UsageError, match=r"^the masking policy cannot be read; got \w+; expected TOML with name and"):
-        parse(broken)
+def test_a_text_that_is_no_policy_is_refused(subtests: pytest.Subtests) -> None:
+    for broken in ["", "name = ", 'name = "x"', "[columns]", 'name = "x"\ncolumns = 5', 'name = "x"\ncolumns = "ab"']:
+        with (
+            subtests.test(broken=broken),
+            pytest.raises(
+                UsageError, match=r"^the masking policy cannot be read; got \w+; expected TOML with name and"
+            ),
+        ):
+            parse(broken)
 
 
 def test_an_unknown_policy_is_refused_with_the_names_there_are() -> None:
@@ -163,9 +165,8 @@ def test_the_fingerprint_of_display_is_the_one_that_lakes_have_recorded() -> Non
     assert Policy("display", DISPLAY.columns, "359597b068ef4c93") == DISPLAY
 
 
-@pytest.mark.parametrize(
-    ("rule", "good", "bad"),
-    [
+def test_masked_forms_let_through_what_the_rule_shows_and_nothing_raw(subtests: pytest.Subtests) -> None:
+    for rule, good, bad in [
         ("pseudonym", "0123456789abcdef0123456789abcdef", "MRN-100001"),
         ("initial", "J*****", "Jane"),
         ("ssn_last4", "***-**-6789", "123-45-6789"),
@@ -175,8 +176,7 @@ def test_the_fingerprint_of_display_is_the_one_that_lakes_have_recorded() -> Non
         ("city_state", "*****, IL", "*****, Springfield"),
         ("id", "HL7-20240301.77", "Dr Jane Poe"),
         ("id", "*****", "no-digit"),
-    ],
-)
-def test_masked_forms_let_through_what_the_rule_shows_and_nothing_raw(rule: str, good: str, bad: str) -> None:
-    found = pl.Series([good, "*****", bad, good + "\n", f"12 {good}"]).str.contains(MASKED_FORMS[rule])
-    assert found.to_list() == [True, rule != "pseudonym", False, False, False]
+    ]:
+        with subtests.test(rule=rule):
+            found = pl.Series([good, "*****", bad, good + "\n", f"12 {good}"]).str.contains(MASKED_FORMS[rule])
+            assert found.to_list() == [True, rule != "pseudonym", False, False, False]
