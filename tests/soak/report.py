@@ -70,8 +70,18 @@ class Report:
         path.write_text(json.dumps(asdict(self) | {"clean": self.clean}, indent=1) + "\n")
 
     def markdown(self) -> str:
-        """The tables as Markdown, for docs/reliability.md."""
-        return "\n\n".join(_markdown(*table) for table in self.tables())
+        """The totals as Markdown, and the rest in a line each, for docs/explanation/reliability.md."""
+        longest: dict[str, float] = {}
+        for one in self.recoveries:
+            longest[one.worker] = max(longest.get(one.worker, 0.0), one.longest)
+        faults = sorted(Counter(fault.kind for fault in self.faults).items())
+        lines = {
+            "Faults": [*(f"{kind} {times}" for kind, times in faults), *(f"{kind} not run" for kind in self.not_run)],
+            "Longest recovery": [f"{worker} {seconds:.0f} s" for worker, seconds in sorted(longest.items())],
+            "Peak memory": [f"{one.worker} {one.peak:,.0f} MB" for one in self.memory],
+        }
+        said = [f"{name}: {', '.join(parts)}." for name, parts in lines.items() if parts]
+        return "\n\n".join([_markdown(*self.tables()[0]), *said])
 
     def show(self, console: Console) -> None:
         """The same tables on the screen, and what was found."""
