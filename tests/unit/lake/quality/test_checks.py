@@ -17,7 +17,7 @@ from lake.quality.source import KNOWN
 
 PAGE: Final = (Path(__file__).resolve().parents[4] / "docs" / "reference" / "quality.md").read_text("utf-8")
 CHECKS, _, KINDS_AND_MORE = PAGE.partition("## The kinds")
-ROW: Final = re.compile(r"^\| ([a-z][a-z0-9 ]*) \| `?([^|`]+)`? \| (\w+) \| (.+?) \|$", re.MULTILINE)
+ROW: Final = re.compile(r"^- \*\*([a-z][a-z0-9 ]*)\*\* \(`?([^,`]+)`?, (\w+)\): (.+)$", re.MULTILINE)
 KIND_ROW: Final = re.compile(r"^- `(\w+)`", re.MULTILINE)
 
 
