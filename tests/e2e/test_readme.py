@@ -116,7 +116,8 @@ def test_every_column_of_a_table_is_documented(table: Table) -> None:
     page = "gold.md" if table in GOLD else "tables.md"
     documented = {name: kind for name, (kind, _) in columns(page, table.name).items()}
     assert documented == {name: re.match(r"\w+", str(dtype))[0] for name, dtype in table.polars_schema.items()}
-    assert f"Partitioned by `{table.partition}`" in section(page, f"`{table.name}`")
+    text = (REFERENCE / page).read_text("utf-8") if table in GOLD else section(page, f"`{table.name}`")
+    assert f"artitioned by `{table.partition}`" in text
 
 
 @pytest.mark.parametrize("table", GOLD, ids=lambda table: table.name)

@@ -85,7 +85,6 @@ class Report:
             "Work": [f"{self.batches:,} batches", f"{self.builds} Gold builds", f"{self.verified} passed verify runs"],
             "Faults": [*(f"{kind} {times}" for kind, times in faults), *(f"{kind} not run" for kind in self.not_run)],
             "Longest recovery": [f"{worker} {seconds:.0f} s" for worker, seconds in sorted(longest.items())],
-            "Peak memory": [f"{one.worker} {one.peak:,.0f} MB" for one in self.memory],
         }
         return "\n\n".join(f"{name}: {', '.join(parts)}." for name, parts in lines.items() if parts)
 

@@ -166,7 +166,6 @@ def test_a_report_is_recorded_between_the_marks_of_the_page_again_and_again(tmp_
     assert "**Clean: 0 lost, 0 duplicated of 1,000 events, 2 faults in 3 minutes.**" in text
     assert "\nFaults: kill 2, fill the disk not run.\n" in text
     assert "\nLongest recovery: stream 6 s.\n" in text
-    assert "\nPeak memory: stream 120 MB.\n" in text
     assert (tmp_path / record.IMAGE).read_bytes() == b"png"
 
 
