@@ -1,7 +1,7 @@
 """Settings, read once at the edge: flag > environment (``WARDLAKE_…``) > file (TOML) > default.
 
 Only the command line calls ``load``; everything behind it is handed values, never the environment. What
-each setting means is in docs/configuration.md, which a test holds to the fields below.
+each setting means is in docs/reference/configuration.md, which a test holds to the fields below.
 """
 
 import base64
@@ -345,7 +345,7 @@ def _usage_error(failure: ErrorDetails, flags: Mapping[str, object]) -> UsageErr
         f"{_origin(field, flags)} is wrong",
         got=_SHAPES.get(field, _shown)(failure["input"]),
         expected=_SENTENCES[field],
-        next_move="correct it, or leave it out for the default (docs/configuration.md)",
+        next_move="correct it, or leave it out for the default (docs/reference/configuration.md)",
     )
 
 

@@ -22,7 +22,10 @@ _EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104  (named, not lis
 _SCHEMES: Final = {"ws": "http", "wss": "https"}
 _FORBIDDEN: Final = 403
 _POLICY_VIOLATION: Final = 1008
-_NEXT: Final = "open the address that 'wardlake dashboard' prints, or name this one with --origin (docs/dashboards.md)"
+_NEXT: Final = (
+    "open the address that 'wardlake dashboard' prints, or name this one with --origin "
+    "(docs/how-to/secure-the-dashboards.md)"
+)
 
 
 class SameOrigin:

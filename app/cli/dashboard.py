@@ -58,7 +58,7 @@ def _run(running: Dashboard, stopping: threading.Event) -> None:
     if running.host not in LOOPBACK:
         err.print(
             f"warning: listening on {running.host}; who reaches this machine sees the figures unless sign-in is "
-            "configured: see docs/dashboards.md",
+            "configured: see docs/how-to/secure-the-dashboards.md",
             markup=False,
             soft_wrap=True,
         )

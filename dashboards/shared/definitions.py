@@ -126,7 +126,7 @@ DEFINITIONS: Final[dict[str, Definition]] = {
         "percent",
         "1 minus the stored rows in which a masked value breaks its rule or a raw identifier survives, divided by the "
         "rows looked at. Measured on what is stored.",
-        "Wardlake's own measure, docs/masking.md",
+        "Wardlake's own measure, docs/explanation/masking.md",
         "up",
     ),
     "rows_broken": Definition(
@@ -134,7 +134,7 @@ DEFINITIONS: Final[dict[str, Definition]] = {
         "count",
         "Stored rows in which a masked value breaks its rule, or a raw identifier of the row's own message survives. "
         "It should be 0: no share rounds one such row away.",
-        "Wardlake's own measure, docs/masking.md",
+        "Wardlake's own measure, docs/explanation/masking.md",
         "down",
     ),
     "messages": Definition(

@@ -123,7 +123,7 @@ def _validated(shape: type[Shape], given: dict[str, Any], where: str) -> Shape:
     except ValidationError as error:
         failure = error.errors(include_url=False, include_context=False)[0]
     at = ".".join(map(str, failure["loc"]))
-    raise _wrong(where, f"{at}: {failure['msg'].lower()}", "the parameters of its kind (docs/quality.md)")
+    raise _wrong(where, f"{at}: {failure['msg'].lower()}", "the parameters of its kind (docs/reference/quality.md)")
 
 
 def _wrong(what: str, got: str, expected: str) -> UsageError:

@@ -283,7 +283,7 @@ def accounts_for_everything(stack: Stack) -> None:
 
 
 def is_backed_up_and_restored(stack: Stack, folder: Path) -> None:
-    """As docs/operations.md says: two archives, and a new project that is filled from them."""
+    """As docs/how-to/back-up-and-restore.md says: two archives, and a new project that is filled from them."""
     stack("stop", "stream", "flows", "dashboard")
     tar = ("run", "--rm", "-T", "--no-deps", "--entrypoint", "tar")
     lake = stack(*tar, "wardlake", "-C", "/data", "-cf", "-", ".")

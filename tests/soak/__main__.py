@@ -72,7 +72,9 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--rate", type=int, default=1000, help="simulated messages a second")
     parser.add_argument("--streams", type=int, choices=(1, 2), default=1, help="that share the topic")
     parser.add_argument("--out", type=Path, default=Path("data", "soak"), help="where report, chart and logs go")
-    parser.add_argument("--record", action="store_true", help="put a whole run into docs/reliability.md, clean or not")
+    parser.add_argument(
+        "--record", action="store_true", help="put a whole run into docs/explanation/reliability.md, clean or not"
+    )
     return parser.parse_args()
 
 

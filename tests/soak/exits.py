@@ -37,7 +37,7 @@ DOCUMENTED: Final = (
     Documented(FULL_DISK, (2,), "a full disk"),
     Documented(FULL_DISK, (2,), "free space or mend the disk", ("maintain",)),
     Documented(BROKER_AWAY, (2,), "broker", ("stream", "producer")),
-    # docs/guarantee.md, "Topics that change": librdkafka may crash when a topic that it reads is made again.
+    # docs/explanation/guarantee.md, "When the topic changes": librdkafka may crash when its topic is made again.
     Documented(TOPIC_AGAIN, (-11, -6), "", ("stream",)),
 )
 

@@ -1,5 +1,6 @@
-"""Putting a soak's report into docs/reliability.md, between its marks, and its chart beside it."""
+"""Putting a soak's report into docs/explanation/reliability.md, between its marks, and its chart into docs/images."""
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Final
 
 from tests.soak.report import Report
 
-PAGE: Final = Path("docs", "reliability.md")
+PAGE: Final = Path("docs", "explanation", "reliability.md")
 IMAGE: Final = Path("docs", "images", "soak.png")
 BEGIN: Final = "<!-- soak -->"
 END: Final = "<!-- /soak -->"
@@ -31,5 +32,5 @@ def record(root: Path, report: Report, chart: Path) -> None:
 
 def _section(report: Report) -> str:
     said = f"`{report.command}`, version {report.version}, on {report.machine}."
-    picture = f"![Memory of each process and the faults over time]({IMAGE.relative_to(PAGE.parent).as_posix()})"
+    picture = f"![Memory of each process and the faults over time]({os.path.relpath(IMAGE, PAGE.parent)})"
     return f"{said}\n\n**{report.verdict[0].upper()}{report.verdict[1:]}.**\n\n{report.markdown()}\n\n{picture}"

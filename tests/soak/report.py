@@ -70,8 +70,23 @@ class Report:
         path.write_text(json.dumps(asdict(self) | {"clean": self.clean}, indent=1) + "\n")
 
     def markdown(self) -> str:
-        """The tables as Markdown, for docs/reliability.md."""
-        return "\n\n".join(_markdown(*table) for table in self.tables())
+        """The figures in a line each, as Markdown, for docs/explanation/reliability.md."""
+        account = self.account
+        longest: dict[str, float] = {}
+        for one in self.recoveries:
+            longest[one.worker] = max(longest.get(one.worker, 0.0), one.longest)
+        faults = sorted(Counter(fault.kind for fault in self.faults).items())
+        lines = {
+            "Messages": [
+                f"{account.silver:,} Silver",
+                f"{account.quarantined:,} quarantined",
+                f"{account.duplicates:,} duplicates",
+            ],
+            "Work": [f"{self.batches:,} batches", f"{self.builds} Gold builds", f"{self.verified} passed verify runs"],
+            "Faults": [*(f"{kind} {times}" for kind, times in faults), *(f"{kind} not run" for kind in self.not_run)],
+            "Longest recovery": [f"{worker} {seconds:.0f} s" for worker, seconds in sorted(longest.items())],
+        }
+        return "\n\n".join(f"{name}: {', '.join(parts)}." for name, parts in lines.items() if parts)
 
     def show(self, console: Console) -> None:
         """The same tables on the screen, and what was found."""
@@ -163,8 +178,3 @@ def memory(samples: Iterable[tuple[float, str, float]], seconds: float) -> list[
             peak = max(mb for _, mb in seen)
             found.append(Memory(worker, statistics.median(first), statistics.median(last), peak))
     return found
-
-
-def _markdown(header: Sequence[str], rows: list[Sequence[object]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)

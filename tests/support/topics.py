@@ -16,7 +16,7 @@ def give_up(admin: AdminClient, topic: str) -> None:
     """Delete a topic that a test is done with, as far as the broker lets it; an embedded one goes with the session.
 
     Not earlier: a stream that is stopped without partitions leaves its client in the test's own process, and a client
-    whose topic the built-in broker knows no more may crash it, some tests later (docs/reliability.md).
+    whose topic the built-in broker knows no more may crash it, some tests later (docs/explanation/guarantee.md).
     """
     if OUTSIDE:
         with contextlib.suppress(KafkaException):  # the test may have deleted it itself

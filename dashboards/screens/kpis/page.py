@@ -67,7 +67,7 @@ def occupancy(view: View) -> None:
     period = view.period
     rows = of(view, days(period), (by,) if by else ())
     if not rows["staffed_beds"].count():
-        note = "There is no table of staffed beds, so there are no rates: see Staffed beds in docs/gold.md."
+        note = "There is no table of staffed beds, so there are no rates: see Staffed beds in docs/reference/gold.md."
         chart = charts.patients(rows, by)
         meaning = DEFINITIONS["occupied_midnight"]
         style.chart(f"Patients at midnight, {view.place}", chart, rows, name="patients", definition=meaning, note=note)

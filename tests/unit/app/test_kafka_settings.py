@@ -97,7 +97,7 @@ def test_sign_in(protocol: str, asked: str | None, mechanism: str) -> None:
 def test_what_does_not_go_together_is_refused(flags: dict[str, object], begins: str) -> None:
     said = refused(**flags)
     assert said.startswith(begins)
-    assert said.endswith("correct it, or leave it out for the default (docs/configuration.md)")
+    assert said.endswith("correct it, or leave it out for the default (docs/reference/configuration.md)")
     assert PASSWORD not in said
 
 

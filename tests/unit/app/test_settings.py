@@ -13,7 +13,7 @@ from lake.contracts.event import FIELDS, TOPIC
 from lake.errors import UsageError
 
 KEY = base64.b64encode(bytes(range(32))).decode()
-NEXT = "correct it, or leave it out for the default (docs/configuration.md)"
+NEXT = "correct it, or leave it out for the default (docs/reference/configuration.md)"
 
 
 @pytest.fixture(autouse=True)

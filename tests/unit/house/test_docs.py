@@ -17,8 +17,8 @@ PAGES: Final = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE: Final = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
 LINK: Final = re.compile(r"!?\[[^\]]*\]\((?P<target>[^)\s]+)[^)]*\)")
 HEADING: Final = re.compile(r"^#+ +(.+?)\s*$", re.MULTILINE)
-SETTING_ROW: Final = re.compile(r"^\| `(\w+)` \| (.+?) \| (.+?) \| (.+?) \| (.+?) \|$", re.MULTILINE)
-# A term of the glossary stands in bold at the start of its line, list item or table row.
+SETTING_ROW: Final = re.compile(r"^\| `WARDLAKE_(\w+)` \| (.+?) \| (.+?) \| (.+?) \|$", re.MULTILINE)
+# A term of the glossary is in bold at the start of its line, list item or table row.
 TERM: Final = re.compile(r"^(?:[-*] |\| )?\*\*(?P<term>[^*]+)\*\*", re.MULTILINE)
 
 
@@ -52,12 +52,9 @@ def test_every_relative_link_leads_somewhere(subtests: pytest.Subtests) -> None:
             assert broken == []
 
 
-def documented_settings() -> dict[str, tuple[str, str, str]]:
-    page = (ROOT / "docs" / "configuration.md").read_text("utf-8")
-    return {
-        name: (variable.strip("`"), flag.strip("`"), default.strip("`"))
-        for name, variable, flag, default, _ in SETTING_ROW.findall(page)
-    }
+def documented_settings() -> dict[str, tuple[str, str]]:
+    page = (ROOT / "docs" / "reference" / "configuration.md").read_text("utf-8").split("## Dashboard settings")[0]
+    return {name.lower(): (flag.strip("`"), default.strip("`")) for name, flag, default, _ in SETTING_ROW.findall(page)}
 
 
 def defaults(settings: Settings) -> dict[str, str]:
@@ -78,8 +75,7 @@ def test_every_setting_has_its_row_and_there_is_no_other(monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     shown = defaults(load())
     assert documented_settings() == {
-        name: (env_name(name), "none" if name in NO_FLAG else flag_name(name), shown[name])
-        for name in Settings.model_fields
+        name: ("none" if name in NO_FLAG else flag_name(name), shown[name]) for name in Settings.model_fields
     }
 
 
@@ -94,13 +90,14 @@ def test_every_variable_that_the_docs_name_is_read() -> None:
         "WARDLAKE_TEST_KAFKA",
         "WARDLAKE_HYPOTHESIS",
         "WARDLAKE_TOGETHER_MINUTES",
+        "WARDLAKE_AUDIENCE",
     }
     named = {name for page in PAGES for name in re.findall(r"\bWARDLAKE_[A-Z_]+\b", page.read_text("utf-8"))}
     assert named <= known
 
 
 def test_every_setting_of_the_dashboards_is_in_their_docs() -> None:
-    page = (ROOT / "docs" / "dashboards.md").read_text("utf-8")
+    page = (ROOT / "docs" / "reference" / "configuration.md").read_text("utf-8").split("## Dashboard settings")[1]
     named = [name for name, field in DashboardSettings.model_fields.items() if field.validation_alias is None]
     own = {env_name(name) for name in named if name not in Settings.model_fields}
     assert own
@@ -116,7 +113,7 @@ def test_every_variable_of_compose_is_in_the_example() -> None:
 
 
 def test_the_glossary_is_sorted_and_has_no_term_twice() -> None:
-    terms = [found["term"].casefold() for found in TERM.finditer(prose(ROOT / "docs" / "glossary.md"))]
+    terms = [found["term"].casefold() for found in TERM.finditer(prose(ROOT / "docs" / "reference" / "glossary.md"))]
     assert terms
     assert terms == sorted(set(terms))
 
@@ -151,4 +148,4 @@ def test_every_flag_of_a_setting_is_a_flag_of_some_command() -> None:
         for parameter in command.params
         for flag in parameter.opts
     }
-    assert {flag for _, flag, _ in documented_settings().values()} - {"none"} <= flags
+    assert {flag for flag, _ in documented_settings().values()} - {"none"} <= flags
