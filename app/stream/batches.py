@@ -22,7 +22,7 @@ class MicroBatch:
     """Messages of one topic, by partition and offset, and what the steps made of them so far.
 
     ``messages``: ``row`` (UInt32, from 0), ``kafka_partition``, ``kafka_offset``, ``kafka_time`` (null where Kafka
-    had none) and ``ingested_at``. ``payloads`` are in the same order, and gone once they are decoded; ``encrypted``
+    had none) and ``ingested_at``. ``payloads`` are in the same order; ``encrypted``
     (Binary) is their encryption, under way on another thread. ``lag`` is how many messages were left to read when it
     was handed on (None: not known). ``at_once`` says that it is to have landed when its flush returns. ``seconds`` is
     time spent per step.

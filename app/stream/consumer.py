@@ -361,8 +361,7 @@ class MicroBatchConsumer(InternalConsumer):
         self._landed, self._forwarded = dict(self._forwarded or mine), mine
         partition, offset = self._landed.popitem()
         topic_id = self._positions.topic_id
-        # Of a list of its own: decoding empties the batch's.
-        encrypted = self._sealer.submit(self._sealed, payloads.copy(), places(topic_id, partitions, offsets))
+        encrypted = self._sealer.submit(self._sealed, payloads, places(topic_id, partitions, offsets))
         batch = MicroBatch(
             topic=self.topic,
             topic_id=topic_id,

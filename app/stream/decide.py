@@ -14,9 +14,8 @@ Step = Callable[[MicroBatch], MicroBatch]
 
 
 def decode_step(batch: MicroBatch) -> MicroBatch:
-    """Payloads → text columns; the payloads are let go of."""
+    """Payloads → text columns."""
     decoded = decode(batch.payloads).with_columns(batch.messages["ingested_at"])
-    batch.payloads.clear()
     return replace(batch, events=decoded, unknown_fields=decoded.select("row", "unknown_fields"))
 
 
@@ -36,11 +35,7 @@ def mask_step(policy: Policy, key: LakeKey) -> Step:
 
 
 def decide(policy: Policy, key: LakeKey) -> Step:
-    """Decode → validate → mask, each timed. Deduplicate and land follow in ``Landing``.
-
-    One step for Quix: what goes into a step of its own it keeps until the last is done, and raw messages and events are
-    to be let go of as soon as they are read (10 MB at the stream's peak).
-    """
+    """Decode → validate → mask, each timed. Deduplicate and land follow in ``Landing``."""
     work = [
         timed("decode", decode_step),
         timed("validate", validate_step),
