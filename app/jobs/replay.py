@@ -9,8 +9,8 @@ from typing import Final
 
 import polars as pl
 
-from app.stream.batches import MicroBatch
-from app.stream.landing import Landed, Landing, decided, field_counts, silver_rows
+from app.stream.batches import MaskedBatch
+from app.stream.landing import Landed, Landing, decided
 from app.stream.transforms.deduplicate import Deduplicated, deduplicate, key_columns
 from lake.contracts.tables import BRONZE, INGEST, PLACE, QUARANTINE, SILVER, UTC
 from lake.errors import StreamPositionError
@@ -54,8 +54,8 @@ def replay(
         with closing(Landing(beside, policy, dedup_key, now, kind="replay")) as landing:
             for rows in _in_order(lake):
                 for batch in decided(lake, policy, rows):
-                    for partition in batch.last_offsets():
-                        landing.expect(batch.topic_id, partition)
+                    for partition in batch.raw.last_offsets():
+                        landing.expect(batch.raw.topic_id, partition)
                     landed += landing.land(batch)
                 progress(sum(batch.messages for batch in landed), total)
         if (counted := sum(batch.messages for batch in landed)) != total:
@@ -82,7 +82,7 @@ def replay_quarantine(lake: Lake, policy: Policy, dedup_key: Sequence[str], now:
         for held in chunks(lake, QUARANTINE, most=_SLICE_ROWS):
             settled = held
             if batches := decided(lake, policy, held.filter(pl.col("resolved_at").is_null())):
-                rows = pl.concat([silver_rows(batch) for batch in batches])
+                rows = pl.concat([batch.silver_rows() for batch in batches])
                 split = deduplicate(rows, pl.concat([index.known(rows), *taken]), key)
                 taken.append(split.fresh.select(*key, "content_hash"))
                 beside.store(SILVER).append(split.fresh, {})
@@ -103,8 +103,12 @@ def _settled(held: pl.DataFrame, split: Deduplicated, now: datetime) -> pl.DataF
     return held.join(resolved, on=PLACE, how="left").with_columns(resolved_at=pl.coalesce("resolved_at", "settled"))
 
 
-def _retried(batches: Sequence[MicroBatch], split: Deduplicated) -> Replayed:
-    tried, taken, known = sum(batch.messages.height for batch in batches), split.fresh.height, split.duplicates.height
+def _retried(batches: Sequence[MaskedBatch], split: Deduplicated) -> Replayed:
+    tried, taken, known = (
+        sum(batch.raw.messages.height for batch in batches),
+        split.fresh.height,
+        split.duplicates.height,
+    )
     return Replayed(tried, taken, tried - taken - known, known)
 
 
@@ -128,20 +132,20 @@ def _in_order(lake: Lake) -> Iterator[pl.DataFrame]:
                 yield found
 
 
-def _corrections(batches: Sequence[MicroBatch], split: Deduplicated, policy: Policy, now: datetime) -> pl.DataFrame:
+def _corrections(batches: Sequence[MaskedBatch], split: Deduplicated, policy: Policy, now: datetime) -> pl.DataFrame:
     """``ops/ingest`` rows that move messages from quarantined to silver or duplicates; none is counted anew."""
     rows = []
     for batch in batches:
-        for partition, last in batch.last_offsets().items():
-            mine = (pl.col("topic_id") == batch.topic_id) & (pl.col("kafka_partition") == partition)
+        for partition, last in batch.raw.last_offsets().items():
+            mine = (pl.col("topic_id") == batch.raw.topic_id) & (pl.col("kafka_partition") == partition)
             fresh, duplicates = split.fresh.filter(mine), split.duplicates.filter(mine).height
             rows.append(
                 {
                     "batch_id": uuid.uuid4().hex,
                     "kind": "quarantine_replay",
-                    "topic_id": batch.topic_id,
+                    "topic_id": batch.raw.topic_id,
                     "kafka_partition": partition,
-                    "first_offset": batch.messages.filter(kafka_partition=partition)["kafka_offset"].min(),
+                    "first_offset": batch.raw.messages.filter(kafka_partition=partition)["kafka_offset"].min(),
                     "last_offset": last,
                     "messages": 0,
                     "silver": fresh.height,
@@ -149,7 +153,7 @@ def _corrections(batches: Sequence[MicroBatch], split: Deduplicated, policy: Pol
                     "duplicates": duplicates,
                     "unknown_fields": 0,
                     "rules": [],
-                    "fields": field_counts(batch, fresh),
+                    "fields": batch.field_counts(fresh),
                     "seconds": [],
                     "policy": policy.name,
                     "policy_fingerprint": policy.fingerprint,

@@ -24,7 +24,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 from quixstreams.internal_consumer import InternalConsumer
 from quixstreams.models import MessageContext, Row, Topic
 
-from app.stream.batches import MicroBatch
+from app.stream.batches import RawBatch
 from app.stream.landing import PositionMoved
 from app.stream.start_positions import Positions
 from lake.errors import BrokerError, TopicRecreatedError, WardlakeError
@@ -362,7 +362,7 @@ class MicroBatchConsumer(InternalConsumer):
         partition, offset = self._landed.popitem()
         topic_id = self._positions.topic_id
         encrypted = self._sealer.submit(self._sealed, payloads, places(topic_id, partitions, offsets))
-        batch = MicroBatch(
+        batch = RawBatch(
             topic=self.topic,
             topic_id=topic_id,
             lag=self.lag(),

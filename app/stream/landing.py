@@ -20,16 +20,14 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from time import perf_counter
 from typing import Final
 
 import polars as pl
 from deltalake.exceptions import CommitFailedError
 
-from app.stream.batches import MicroBatch, without_values_in_errors
+from app.stream.batches import MaskedBatch, RawBatch, Stopwatch, without_values_in_errors
 from app.stream.decide import decide
 from app.stream.transforms.deduplicate import CONFLICT, Deduplicated, deduplicate, key_columns
-from app.stream.transforms.mask import count_fields
 from lake.contracts.tables import BRONZE, INGEST, QUARANTINE, SILVER, UTC, Table
 from lake.errors import WardlakeError, kind_of
 from lake.security.encryption import places
@@ -104,7 +102,7 @@ class Landing:
             self._expected[topic_id, partition] = self._lake.landed(topic_id, partition)
         return self._expected[topic_id, partition]
 
-    def land(self, batch: MicroBatch) -> list[Landed]:
+    def land(self, batch: MaskedBatch) -> list[Landed]:
         """Land a micro-batch; returns what it came to, per partition.
 
         Raises ``PositionMoved`` when another writer moved one of its partitions, ``StepError`` for any other
@@ -112,14 +110,16 @@ class Landing:
         """
         with self._lake.landing_lock():
             self.recover()
-            last = batch.last_offsets()
+            last = batch.raw.last_offsets()
             for partition in last:
-                if self._lake.landed(batch.topic_id, partition) != self._expected.get((batch.topic_id, partition)):
+                if self._lake.landed(batch.raw.topic_id, partition) != self._expected.get(
+                    (batch.raw.topic_id, partition)
+                ):
                     raise _moved(partition)
             number = self._lake.landings_begun() + 1
             landed = self._fenced(batch, number)
         for partition, offset in last.items():
-            self._expected[batch.topic_id, partition] = offset
+            self._expected[batch.raw.topic_id, partition] = offset
         # Halfway, so that a stream soon takes the memory that it will take: the first time loads 4 MB of code.
         due = number % COMPACT_EVERY == COMPACT_EVERY // 2
         if due and (self._tidying is None or self._tidying.done()):
@@ -159,21 +159,20 @@ class Landing:
         ]
         return bronze.filter(pl.any_horizontal(pl.lit(value=False), *behind)).collect()
 
-    def _fenced(self, batch: MicroBatch, number: int) -> list[Landed]:
-        last = {app_id(batch.topic_id, partition): offset for partition, offset in batch.last_offsets().items()}
-        return without_values_in_errors(
-            "land", batch, lambda: self._commit_unmoved(batch, {**last, LANDING_APP: number})
-        )
+    def _fenced(self, batch: MaskedBatch, number: int) -> list[Landed]:
+        raw = batch.raw
+        last = {app_id(raw.topic_id, partition): offset for partition, offset in raw.last_offsets().items()}
+        return without_values_in_errors("land", raw, lambda: self._commit_unmoved(batch, {**last, LANDING_APP: number}))
 
-    def _commit_unmoved(self, batch: MicroBatch, last: Mapping[str, int]) -> list[Landed]:
+    def _commit_unmoved(self, batch: MaskedBatch, last: Mapping[str, int]) -> list[Landed]:
         try:
             return self._commit(batch, last)
         except CommitFailedError:
-            raise _moved(next(iter(batch.last_offsets()))) from None
+            raise _moved(next(iter(batch.raw.last_offsets()))) from None
 
-    def _commit(self, batch: MicroBatch, last: Mapping[str, int]) -> list[Landed]:
-        watch = _Stopwatch()
-        bronze = _bronze_rows(batch, self._lake.key.key_id)
+    def _commit(self, batch: MaskedBatch, last: Mapping[str, int]) -> list[Landed]:
+        watch = Stopwatch()
+        bronze = _bronze_rows(batch.raw, self._lake.key.key_id)
         watch.lap("encrypt")
         if BRONZE.name in self._lake.stores:  # a rebuild reads Bronze and leaves it as it is
             self._append(BRONZE, trim(self._lake.store(BRONZE), bronze), last)
@@ -199,19 +198,19 @@ class Landing:
         if behind:
             store.append(rows, behind, tidy=False)
 
-    def _deduplicate(self, batch: MicroBatch) -> Deduplicated:
-        rows = trim(self._lake.store(SILVER), silver_rows(batch))
+    def _deduplicate(self, batch: MaskedBatch) -> Deduplicated:
+        rows = trim(self._lake.store(SILVER), batch.silver_rows())
         known = self._index.known(rows)
         return deduplicate(rows, known, self._key)
 
     def _ingest_rows(
-        self, batch: MicroBatch, quarantine: pl.DataFrame, split: Deduplicated, seconds: Mapping[str, float]
+        self, batch: MaskedBatch, quarantine: pl.DataFrame, split: Deduplicated, seconds: Mapping[str, float]
     ) -> pl.DataFrame:
-        now, batch_id, books = self._now(), uuid.uuid4().hex, self._lake.store(INGEST)
+        raw, now, batch_id = batch.raw, self._now(), uuid.uuid4().hex
         silver = split.fresh.select("row", "kafka_partition", "kafka_offset")  # the rest is many times wider
         rows = []
         for (partition,), messages in (
-            trim(books, batch.placed(batch.messages.select("row")))
+            trim(self._lake.store(INGEST), raw.with_coordinates(raw.messages.select("row")))
             .partition_by("kafka_partition", as_dict=True)
             .items()
         ):
@@ -221,7 +220,7 @@ class Landing:
                 {
                     "batch_id": batch_id,
                     "kind": self._kind,
-                    "topic_id": batch.topic_id,
+                    "topic_id": raw.topic_id,
                     "kafka_partition": partition,
                     "first_offset": messages["kafka_offset"].min(),
                     "last_offset": messages["kafka_offset"].max(),
@@ -231,7 +230,7 @@ class Landing:
                     "duplicates": split.duplicates.filter(new).height,
                     "unknown_fields": batch.unknown_fields.join(messages, on="row", how="semi")["unknown_fields"].sum(),
                     "rules": _rule_counts(failed),
-                    "fields": field_counts(batch, fresh),
+                    "fields": batch.field_counts(fresh),
                     "seconds": [{"step": step, "seconds": spent} for step, spent in seconds.items()],
                     "policy": self._policy.name,
                     "policy_fingerprint": self._policy.fingerprint,
@@ -242,50 +241,27 @@ class Landing:
         return pl.DataFrame(rows, schema=_INGEST)
 
 
-class _Stopwatch:
-    """Seconds per lap."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._at = perf_counter()
-
-    def lap(self, name: str) -> None:
-        now = perf_counter()
-        self.seconds[name], self._at = now - self._at, now
-
-
-def decided(lake: Lake, policy: Policy, rows: pl.DataFrame) -> list[MicroBatch]:
+def decided(lake: Lake, policy: Policy, rows: pl.DataFrame) -> list[MaskedBatch]:
     """Encrypted Bronze rows as micro-batches, one per topic, taken through the stream's own steps."""
-    work = decide(policy, lake.key)
     ordered = rows.sort("topic_id", "kafka_partition", "kafka_offset")
-    return [work(_opened(lake, part)) for part in ordered.partition_by("topic_id", maintain_order=True)]
+    return [
+        decide(_raw(lake, part), policy, lake.key) for part in ordered.partition_by("topic_id", maintain_order=True)
+    ]
 
 
-def _opened(lake: Lake, rows: pl.DataFrame) -> MicroBatch:
+def _raw(lake: Lake, rows: pl.DataFrame) -> RawBatch:
     topic, topic_id, encrypted = rows["topic"][0], rows["topic_id"][0], rows["payload"].to_list()
     where, key_ids = list(places(topic_id, rows["kafka_partition"], rows["kafka_offset"])), rows["key_id"].to_list()
     future: Future[pl.Series] = Future()
     # What is landed again names the key of today, so it is encrypted with it.
     future.set_result(pl.Series("payload", lake.key.renew(encrypted, where, key_ids), dtype=pl.Binary))
-    return MicroBatch(
+    return RawBatch(
         topic=topic,
         topic_id=topic_id,
         messages=rows.select("kafka_partition", "kafka_offset", "kafka_time", "ingested_at").with_row_index("row"),
         payloads=lake.key.decrypt(encrypted, where, key_ids),
         encrypted=future,
     )
-
-
-def silver_rows(batch: MicroBatch) -> pl.DataFrame:
-    """The batch's masked rows with their places, in the order of the messages."""
-    if batch.masked is None:
-        raise ValueError("the batch is not masked yet")
-    return batch.placed(batch.masked.rows.drop("ingested_at"))
-
-
-def field_counts(batch: MicroBatch, fresh: pl.DataFrame) -> list[dict[str, object]]:
-    """Counts per PHI field over the rows of the batch that are ``fresh``."""
-    return count_fields(batch.masked.fields.join(fresh, on="row", how="semi")) if batch.masked else []
 
 
 def trim(store: DeltaStore, rows: pl.DataFrame) -> pl.DataFrame:
@@ -306,15 +282,15 @@ def _moved(partition: int) -> PositionMoved:
     )
 
 
-def _bronze_rows(batch: MicroBatch, key_id: str) -> pl.DataFrame:
-    return batch.placed(batch.messages.select("row")).with_columns(
+def _bronze_rows(batch: RawBatch, key_id: str) -> pl.DataFrame:
+    return batch.with_coordinates(batch.messages.select("row")).with_columns(
         payload=batch.encrypted.result(),
         key_id=pl.lit(key_id),
         ingest_date=pl.col("ingested_at").dt.date(),
     )
 
 
-def _quarantine_rows(bronze: pl.DataFrame, batch: MicroBatch, conflicts: pl.DataFrame) -> pl.DataFrame:
+def _quarantine_rows(bronze: pl.DataFrame, batch: MaskedBatch, conflicts: pl.DataFrame) -> pl.DataFrame:
     broken = pl.concat([batch.failures, conflicts.select("row", reasons=pl.lit([CONFLICT], pl.List(pl.String)))])
     return bronze.join(broken, on="row", how="inner").with_columns(resolved_at=pl.lit(None, UTC))
 

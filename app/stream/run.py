@@ -170,7 +170,7 @@ def run_stream(
         beat=heartbeat.of(settings.heartbeat),
     )
     topic = app.topic(settings.topic, config=TopicConfig(num_partitions=PARTITIONS, replication_factor=1))
-    app.dataframe(topic).apply(decide(policy, lake.key)).sink(sink)
+    app.dataframe(topic).apply(lambda batch: decide(batch, policy, lake.key)).sink(sink)
     with state, closing(sink):
         if until_caught_up:
             goal = Goal(settings, patience)
