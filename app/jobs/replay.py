@@ -9,8 +9,10 @@ from typing import Final
 
 import polars as pl
 
+from app.stream.batch_writer import BatchWriter, Landed
 from app.stream.batches import MaskedBatch
-from app.stream.landing import Landed, Landing, decided
+from app.stream.landing import Landing
+from app.stream.recovery import decide_again, recover
 from app.stream.transforms.deduplicate import Deduplicated, deduplicate, key_columns
 from lake.contracts.tables import BRONZE, INGEST, PLACE, QUARANTINE, SILVER, UTC
 from lake.errors import StreamPositionError
@@ -46,14 +48,14 @@ def replay(
     taken over at the end: until then, and after a crash before then, the old ones stand. The stream waits meanwhile.
     """
     with lake.landing_lock():
-        Landing(lake, policy, dedup_key, now).recover()
+        recover(BatchWriter(lake, policy, dedup_key, now))
         beside = table_swap.begin(lake, (QUARANTINE, INGEST, SILVER))
         total = int(lake.store(BRONZE).scan().select(pl.len()).collect().item())
         landed: list[Landed] = []
         # Closed before the table swap, which is not to meet a compaction of what it takes.
         with closing(Landing(beside, policy, dedup_key, now, kind="replay")) as landing:
             for rows in _in_order(lake):
-                for batch in decided(lake, policy, rows):
+                for batch in decide_again(lake, policy, rows):
                     for partition in batch.raw.last_offsets():
                         landing.expect(batch.raw.topic_id, partition)
                     landed += landing.land(batch)
@@ -76,12 +78,12 @@ def replay_quarantine(lake: Lake, policy: Policy, dedup_key: Sequence[str], now:
     """
     key, done, taken = key_columns(dedup_key), list[Replayed](), list[pl.DataFrame]()
     with lake.landing_lock():
-        Landing(lake, policy, dedup_key, now).recover()
+        recover(BatchWriter(lake, policy, dedup_key, now))
         index = DedupIndex(lake.store(SILVER), key)
         beside = table_swap.begin(lake, (QUARANTINE, INGEST, SILVER))
         for held in chunks(lake, QUARANTINE, most=_SLICE_ROWS):
             settled = held
-            if batches := decided(lake, policy, held.filter(pl.col("resolved_at").is_null())):
+            if batches := decide_again(lake, policy, held.filter(pl.col("resolved_at").is_null())):
                 rows = pl.concat([batch.silver_rows() for batch in batches])
                 split = deduplicate(rows, pl.concat([index.known(rows), *taken]), key)
                 taken.append(split.fresh.select(*key, "content_hash"))

@@ -24,8 +24,8 @@ from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 from quixstreams.internal_consumer import InternalConsumer
 from quixstreams.models import MessageContext, Row, Topic
 
+from app.stream.batch_writer import PositionMoved
 from app.stream.batches import RawBatch
-from app.stream.landing import PositionMoved
 from app.stream.start_positions import Positions
 from lake.errors import BrokerError, TopicRecreatedError, WardlakeError
 from lake.security.encryption import LakeKey, places

@@ -7,10 +7,6 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka.admin import AdminClient
-from stories.batches import POLICY, batch, dying, land, landing, messages, new_lake, now, reopened, versions
-from stories.feed import fed_topic
-from stories.oracle import DEDUP_KEY, Produced, check
-from stories.process import House
 
 from app.jobs import replay as rebuilding
 from app.jobs.lake_session import open_with_key
@@ -18,6 +14,21 @@ from app.settings import Settings
 from lake.contracts.tables import INGEST, LANDED, SILVER
 from lake.storage import table_swap
 from lake.storage.store import Lake
+from tests.support.stories.batches import (
+    POLICY,
+    batch,
+    dying,
+    land,
+    landing,
+    messages,
+    new_lake,
+    now,
+    reopened,
+    versions,
+)
+from tests.support.stories.feed import fed_topic
+from tests.support.stories.oracle import DEDUP_KEY, Produced, check
+from tests.support.stories.process import House
 
 PRODUCED = messages(events=1500, seed=6)
 

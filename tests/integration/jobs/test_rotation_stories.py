@@ -4,10 +4,6 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka.admin import AdminClient
-from stories.batches import batch, dying, land, landing, messages, new_lake
-from stories.feed import fed_topic, publish, read_back
-from stories.oracle import Outcome, check
-from stories.process import House
 
 from app.jobs import rotate_key as rotating
 from app.jobs.lake_session import open_with_key
@@ -17,6 +13,10 @@ from lake.errors import LakeError
 from lake.security.encryption import LakeKey
 from lake.storage.store import Lake
 from tests.support.commands import SECONDS, Place
+from tests.support.stories.batches import batch, dying, land, landing, messages, new_lake
+from tests.support.stories.feed import fed_topic, publish, read_back
+from tests.support.stories.oracle import Outcome, check
+from tests.support.stories.process import House
 
 PRODUCED = messages(events=600, seed=16)
 

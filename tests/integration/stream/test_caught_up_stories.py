@@ -14,9 +14,6 @@ from typing import Final
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
-from stories.feed import PARTITIONS, publish, read_back
-from stories.oracle import check
-from stories.process import SESSION_MS, House
 
 from app.jobs.lake_session import open_with_key
 from app.settings import Settings
@@ -28,6 +25,9 @@ from lake.security.encryption import LakeKey
 from lake.storage.store import Lake
 from tests.support.commands import SECONDS, Place
 from tests.support.lakes import KEY_TEXT, event, make_lake
+from tests.support.stories.feed import PARTITIONS, publish, read_back
+from tests.support.stories.oracle import check
+from tests.support.stories.process import SESSION_MS, House
 
 # The real command, whose sync has less patience.
 IMPATIENT_DAILY: Final = """

@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient
 from deltalake.exceptions import CommitFailedError
-from stories.batches import TOPIC_ID, batch, dying, land, landing, messages, new_lake, reopened, versions
-from stories.feed import Fed, fed_topic
-from stories.oracle import Outcome, check
-from stories.process import House
 
-from app.stream.landing import PositionMoved
+from app.stream.batch_writer import PositionMoved
 from lake.contracts.tables import LANDED, SILVER
 from lake.security.encryption import LakeKey
 from lake.storage.store import app_id
+from tests.support.stories.batches import TOPIC_ID, batch, dying, land, landing, messages, new_lake, reopened, versions
+from tests.support.stories.feed import Fed, fed_topic
+from tests.support.stories.oracle import Outcome, check
+from tests.support.stories.process import House
 
 COMMITS = [*(table.name for table in LANDED), "offsets"]
 

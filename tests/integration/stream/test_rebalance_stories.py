@@ -9,19 +9,19 @@ from typing import Any
 
 import pytest
 from confluent_kafka.admin import AdminClient
-from stories.batches import batch, land, landing, messages, new_lake, reopened, versions
-from stories.feed import publish, read_back
-from stories.oracle import check
-from stories.process import House
 
 from app.settings import Settings
+from app.stream.batch_writer import PositionMoved
 from app.stream.consumer import MicroBatchConsumer
-from app.stream.landing import PositionMoved
 from app.stream.run import run_stream
 from lake.contracts.tables import BRONZE, INGEST, QUARANTINE
 from lake.security import masking_policy as policies
 from lake.security.encryption import LakeKey
 from lake.storage.store import DeltaStore
+from tests.support.stories.batches import batch, land, landing, messages, new_lake, reopened, versions
+from tests.support.stories.feed import publish, read_back
+from tests.support.stories.oracle import check
+from tests.support.stories.process import House
 
 
 @pytest.fixture

@@ -12,16 +12,16 @@ from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from deltalake.exceptions import DeltaError
 from quixstreams.internal_consumer import InternalConsumer
-from stories.batches import batch, landing, messages, new_lake, reopened
-from stories.feed import Fed, fed_topic
-from stories.oracle import verified
-from stories.process import House
 
 from app.stream.consumer import BatchLimits, MicroBatchConsumer
 from lake.contracts.tables import SILVER
 from lake.errors import StepError
 from lake.security.encryption import LakeKey
 from lake.storage.store import DeltaStore
+from tests.support.stories.batches import batch, landing, messages, new_lake, reopened
+from tests.support.stories.feed import Fed, fed_topic
+from tests.support.stories.oracle import verified
+from tests.support.stories.process import House
 
 FULL = "Failed to parse parquet: External: Generic LocalFileSystem error: No space left on device (os error 28)"
 
@@ -49,7 +49,7 @@ def test_a_stream_whose_disk_is_full_says_so(tmp_path: Path, monkeypatch: pytest
             lands.land(cut)
     assert str(caught.value).startswith("the step land failed; got a full disk in a batch that ends at offsets")
     assert str(caught.value).endswith("; nothing of this batch is lost: free space, then start again")
-    landing(reopened(lake)).recover()
+    landing(reopened(lake))
     verified(reopened(lake))
 
 

@@ -11,24 +11,24 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 from confluent_kafka.admin import AdminClient
 from quixstreams.models import Row
-from stories.batches import batch, dying, land, landing, messages, new_lake, reopened
-from stories.feed import PARTITIONS, Fed, create_topic, fed_topic, publish, read_back
-from stories.oracle import Produced, check, verified
-from stories.process import House, paused
 
 from app import settings as configuration
 from app.jobs.lake_session import open_or_create, open_with_key
 from app.services.broker import EmbeddedBroker, free_port
 from app.services.child_process import HOST
 from app.settings import Settings
+from app.stream.batch_writer import Landed
 from app.stream.consumer import MicroBatchConsumer
-from app.stream.landing import Landed
 from app.stream.run import run_stream
 from lake.contracts.tables import BRONZE, SILVER
 from lake.security import masking_policy as policies
 from lake.security.encryption import LakeKey
 from lake.storage.store import DeltaStore, Lake, app_id
 from tests.support.commands import Place, landed
+from tests.support.stories.batches import batch, dying, land, landing, messages, new_lake, reopened
+from tests.support.stories.feed import PARTITIONS, Fed, create_topic, fed_topic, publish, read_back
+from tests.support.stories.oracle import Produced, check, verified
+from tests.support.stories.process import House, paused
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ from lake.security import masking_policy as policies
 from lake.security.encryption import LakeKey, places
 from lake.storage import store
 from lake.storage.store import DeltaStore, Lake
-from stories.feed import PARTITIONS, hospital
-from stories.oracle import DEDUP_KEY, Produced
+from tests.support.stories.feed import PARTITIONS, hospital
+from tests.support.stories.oracle import DEDUP_KEY, Produced
 
 TOPIC_ID = "a-topic-id"
 POLICY = policies.load("display")

@@ -17,8 +17,8 @@ from lake.kafka import Kafka
 from producer.batches import MessageBatch
 from producer.publisher import Publisher
 from producer.simulator.simulator import Simulator, SimulatorSettings
-from stories.oracle import Produced, event_key
 from tests.support import topics
+from tests.support.stories.oracle import Produced, event_key
 
 PARTITIONS = 4
 _FEED = SimulatorSettings(duplicates=0.06, corrupt=0.05, start=datetime(2025, 3, 1, tzinfo=UTC))
