@@ -15,8 +15,9 @@ from quixstreams.models import TopicConfig
 from app.services import heartbeat
 from app.settings import Settings
 from app.stream.batch_writer import Landed, PositionMoved
+from app.stream.batching import BatchLimits
 from app.stream.caught_up import PATIENCE_SECONDS, Goal
-from app.stream.consumer import BatchLimits, MicroBatchConsumer
+from app.stream.consumer import MicroBatchConsumer
 from app.stream.decide import decide
 from app.stream.landing import Landing
 from app.stream.sink import LandingSink
