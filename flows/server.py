@@ -149,8 +149,8 @@ class PrefectServer(ManagedProcess):
         command += [f"--socket={number}" for number in handed]
         if not handed:
             self._listening.close()
-        environment = _clean() | {"PREFECT_HOME": str(self.home)}
-        self._launch(command, environment, ready_seconds=READY_SECONDS, log=self.log, pass_fds=handed)
+        own = _clean() | {"PREFECT_HOME": str(self.home)}
+        self._launch(command, own, ready_seconds=READY_SECONDS, log=self.log, pass_fds=handed)
         return self
 
     @property

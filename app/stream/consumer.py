@@ -2,8 +2,12 @@
 
 Stock Quix polls one message at a time. This consumer fills a batch with ``consume()`` and gives it to Quix as one
 row; checkpoints, rebalancing and backpressure stay Quix's. It starts each partition where the lake says, whatever
-the group's offsets are (they serve lag monitors), and what it holds and has not handed on is dropped when
+the group's offsets are (they serve lag monitors), and what it holds and has not forwarded is dropped when
 partitions are revoked or lost and when the stream starts again from the lake.
+
+Measured on 2026-12-01, 1,000,000 events, medians of three runs in turns on two busy cores: stock Quix with a
+``BatchingSink`` that does the same work (``benchmarks/contenders/stock_batching.py``) 6.9 k/s and 96 µs of CPU an
+event, this 11.6 k/s and 68 µs.
 
 Tests hold what it overrides to Quix (``tests/unit/app/stream/test_quix_contract.py``, ``test_quix_run.py``).
 """
