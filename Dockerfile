@@ -34,7 +34,7 @@ RUN groupadd --gid 10001 wardlake && useradd --uid 10001 --gid 10001 --no-create
 COPY --from=build /opt/wardlake /opt/wardlake
 ENV PATH=/opt/wardlake/bin:$PATH HOME=/tmp PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
     DO_NOT_TRACK=1 PREFECT_SERVER_ANALYTICS_ENABLED=false \
-    WARDLAKE_DATA=/data
+    MALLOC_ARENA_MAX=2 WARDLAKE_DATA=/data
 USER 10001:10001
 WORKDIR /data
 ENTRYPOINT ["wardlake"]

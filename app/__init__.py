@@ -2,7 +2,3 @@
 
 May import ``lake`` and ``producer``.
 """
-
-from app import allocators
-
-allocators.keep_one_arena()

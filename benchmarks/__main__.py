@@ -1,7 +1,6 @@
 """``python -m benchmarks [NAME…] [--events N] …``; every benchmark but the opt-in ones if none is named."""
 
 import argparse
-import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -9,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-import app  # noqa: F401 - before Polars: see app.allocators
 from benchmarks.harness import machine, record
 from benchmarks.harness.result import Result
 from benchmarks.suites import (
@@ -62,7 +60,6 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("data/benchmarks"), help="where the JSON goes")
     parser.add_argument("--record", action="store_true", help="put table, JSON and chart into docs/benchmarks")
     asked = parser.parse_args()
-    os.environ.pop("_RJEM_MALLOC_CONF", None)  # this process's; each contender is to start with what is its own
     if unknown := set(asked.which) - (BENCHMARKS | OPT_IN).keys():
         parser.error(f"unknown benchmark {', '.join(sorted(unknown))}")
     for name, run in (BENCHMARKS | OPT_IN).items():

@@ -3,18 +3,16 @@
 import http.client
 import os
 import socket
-import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from base64 import b64encode
 from http import HTTPStatus
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 
-from app.services.child_process import HOST, spawn, stop
+from app.services.child_process import HOST
+from app.services.managed_process import ManagedProcess
 from flows import environment, server_guard, signin
 from flows.environment import NOT_TRACKED
 from flows.server_guard import PORT
@@ -22,10 +20,8 @@ from lake.errors import UsageError
 
 READY_SECONDS: Final = 120.0
 """How long a start may take: 12 s are usual with a new database, on a busy machine it has been 30."""
-STOP_SECONDS: Final = 10.0
 
 _ANSWER_SECONDS: Final = 5.0
-_POLL_SECONDS: Final = 0.1
 _ALIVE: Final = (HTTPStatus.OK, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _SIGNED_IN: Final = "/admin/version"
 """What a server that asks for a sign-in tells nobody without one."""
@@ -99,19 +95,21 @@ def _status(url: str, auth: str | None) -> int | None:
         return None
 
 
-class PrefectServer:
+class PrefectServer(ManagedProcess):
     """A Prefect server with its UI on the loopback, alive between ``start`` and ``stop``, behind a sign-in (``guard``).
 
     All that it writes is under ``home``: a SQLite database, a log, and the two secrets, other ones at each start. It
-    reports nothing to anyone. It dies with this process, as ``app.services.child_process.spawn`` says.
+    reports nothing to anyone. It dies with this process, as ``ManagedProcess`` says.
     """
+
+    stop_seconds = 10.0
 
     def __init__(self, home: Path) -> None:
         """Prepare a server that keeps its things in ``home``."""
+        super().__init__()
         self.home = home
         self._port = 0
         self._listening: socket.socket | None = None
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def api(self) -> str:
@@ -151,7 +149,8 @@ class PrefectServer:
         command += [f"--socket={number}" for number in handed]
         if not handed:
             self._listening.close()
-        self._process = spawn(command, _clean() | {"PREFECT_HOME": str(self.home)}, log=self.log, pass_fds=handed)
+        own = _clean() | {"PREFECT_HOME": str(self.home)}
+        self._launch(command, own, ready_seconds=READY_SECONDS, log=self.log, pass_fds=handed)
         return self
 
     @property
@@ -159,35 +158,22 @@ class PrefectServer:
         """Where its own words go."""
         return self.home / "server.log"
 
-    def wait(self) -> None:
-        """Wait until it answers. Raises ``UsageError`` where it ended or took longer than two minutes."""
-        deadline = time.monotonic() + READY_SECONDS
-        while not answers(self.api):
-            ended = self._process is None or self._process.poll() is not None
-            if ended or time.monotonic() > deadline:
-                raise UsageError(
-                    "the Prefect server did not start",
-                    got="its process ended" if ended else f"no answer within {READY_SECONDS:g} s",
-                    expected=f"an answer at {self.api}",
-                    next_move=f"see {self.log}",
-                )
-            time.sleep(_POLL_SECONDS)
-
     def stop(self) -> None:
-        """End the server; harmless when it is not running."""
-        process, self._process = self._process, None
-        if process is not None:
-            stop(process, STOP_SECONDS)
+        """End the server and give up its port; harmless when it is not running."""
+        super().stop()
         if self._listening is not None:
             self._listening.close()
 
-    def __enter__(self) -> Self:
-        return self.start()
+    def _healthy(self) -> bool:
+        return answers(self.api)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
+    def _failed(self, status: int | None) -> UsageError:
+        return UsageError(
+            "the Prefect server did not start",
+            got=f"no answer within {READY_SECONDS:g} s" if status is None else "its process ended",
+            expected=f"an answer at {self.api}",
+            next_move=self._with_last_lines(f"see {self.log}"),
+        )
 
 
 def _clean() -> dict[str, str]:

@@ -7,7 +7,8 @@ from pathlib import Path
 from app.jobs.active_policy import masking_policy
 from app.services import demo_address
 from app.settings import Settings
-from app.stream.landing import Landing
+from app.stream.batch_writer import BatchWriter
+from app.stream.recovery import recover
 from lake.atomic_write import sync_folder
 from lake.errors import UsageError
 from lake.security.encryption import LakeKey
@@ -24,7 +25,7 @@ def open_or_create(settings: Settings, *, demo: bool = False) -> Lake:
     Raises ``LakeError`` or ``UsageError`` when the path, the format or the key does not fit.
     """
     key = read_key(settings, make=not store.exists(settings.lake))
-    lake = _whole(store.create(settings.lake, key, demo=demo), settings)
+    lake = _recovered(store.create(settings.lake, key, demo=demo), settings)
     if not demo and store.is_demo(lake.root) and demo_address.broker_of(settings.data) != settings.bootstrap:
         store.keep(lake.root)
     return lake
@@ -33,7 +34,7 @@ def open_or_create(settings: Settings, *, demo: bool = False) -> Lake:
 def open_with_key(settings: Settings) -> Lake:
     """Open an existing lake with its key. Raises as ``open_or_create`` does, and where there is no lake."""
     store.open_lake(settings.lake)
-    return _whole(store.open_lake(settings.lake, read_key(settings)), settings)
+    return _recovered(store.open_lake(settings.lake, read_key(settings)), settings)
 
 
 def open_without_key(settings: Settings) -> Lake:
@@ -41,11 +42,11 @@ def open_without_key(settings: Settings) -> Lake:
     return store.open_lake(settings.lake)
 
 
-def _whole(lake: Lake, settings: Settings) -> Lake:
+def _recovered(lake: Lake, settings: Settings) -> Lake:
     """Carry through what a crash cut short: a table swap, a landing."""
     policy = masking_policy(settings)
     with lake.landing_lock():
-        Landing(lake, policy, settings.dedup_key, lambda: datetime.now(UTC)).recover()
+        recover(BatchWriter(lake, policy, settings.dedup_key, lambda: datetime.now(UTC)))
     return lake
 
 

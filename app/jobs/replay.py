@@ -9,8 +9,10 @@ from typing import Final
 
 import polars as pl
 
-from app.stream.batches import MicroBatch
-from app.stream.landing import Landed, Landing, decided, field_counts, silver_rows
+from app.stream.batch_writer import BatchWriter, Landed
+from app.stream.batches import MaskedBatch
+from app.stream.landing import Landing
+from app.stream.recovery import decide_again, recover
 from app.stream.transforms.deduplicate import Deduplicated, deduplicate, key_columns
 from lake.contracts.tables import BRONZE, INGEST, PLACE, QUARANTINE, SILVER, UTC
 from lake.errors import StreamPositionError
@@ -46,16 +48,16 @@ def replay(
     taken over at the end: until then, and after a crash before then, the old ones stand. The stream waits meanwhile.
     """
     with lake.landing_lock():
-        Landing(lake, policy, dedup_key, now).recover()
+        recover(BatchWriter(lake, policy, dedup_key, now))
         beside = table_swap.begin(lake, (QUARANTINE, INGEST, SILVER))
         total = int(lake.store(BRONZE).scan().select(pl.len()).collect().item())
         landed: list[Landed] = []
         # Closed before the table swap, which is not to meet a compaction of what it takes.
         with closing(Landing(beside, policy, dedup_key, now, kind="replay")) as landing:
             for rows in _in_order(lake):
-                for batch in decided(lake, policy, rows):
-                    for partition in batch.last_offsets():
-                        landing.expect(batch.topic_id, partition)
+                for batch in decide_again(lake, policy, rows):
+                    for partition in batch.raw.last_offsets():
+                        landing.expect(batch.raw.topic_id, partition)
                     landed += landing.land(batch)
                 progress(sum(batch.messages for batch in landed), total)
         if (counted := sum(batch.messages for batch in landed)) != total:
@@ -76,13 +78,13 @@ def replay_quarantine(lake: Lake, policy: Policy, dedup_key: Sequence[str], now:
     """
     key, done, taken = key_columns(dedup_key), list[Replayed](), list[pl.DataFrame]()
     with lake.landing_lock():
-        Landing(lake, policy, dedup_key, now).recover()
+        recover(BatchWriter(lake, policy, dedup_key, now))
         index = DedupIndex(lake.store(SILVER), key)
         beside = table_swap.begin(lake, (QUARANTINE, INGEST, SILVER))
         for held in chunks(lake, QUARANTINE, most=_SLICE_ROWS):
             settled = held
-            if batches := decided(lake, policy, held.filter(pl.col("resolved_at").is_null())):
-                rows = pl.concat([silver_rows(batch) for batch in batches])
+            if batches := decide_again(lake, policy, held.filter(pl.col("resolved_at").is_null())):
+                rows = pl.concat([batch.silver_rows() for batch in batches])
                 split = deduplicate(rows, pl.concat([index.known(rows), *taken]), key)
                 taken.append(split.fresh.select(*key, "content_hash"))
                 beside.store(SILVER).append(split.fresh, {})
@@ -103,8 +105,12 @@ def _settled(held: pl.DataFrame, split: Deduplicated, now: datetime) -> pl.DataF
     return held.join(resolved, on=PLACE, how="left").with_columns(resolved_at=pl.coalesce("resolved_at", "settled"))
 
 
-def _retried(batches: Sequence[MicroBatch], split: Deduplicated) -> Replayed:
-    tried, taken, known = sum(batch.messages.height for batch in batches), split.fresh.height, split.duplicates.height
+def _retried(batches: Sequence[MaskedBatch], split: Deduplicated) -> Replayed:
+    tried, taken, known = (
+        sum(batch.raw.messages.height for batch in batches),
+        split.fresh.height,
+        split.duplicates.height,
+    )
     return Replayed(tried, taken, tried - taken - known, known)
 
 
@@ -128,20 +134,20 @@ def _in_order(lake: Lake) -> Iterator[pl.DataFrame]:
                 yield found
 
 
-def _corrections(batches: Sequence[MicroBatch], split: Deduplicated, policy: Policy, now: datetime) -> pl.DataFrame:
+def _corrections(batches: Sequence[MaskedBatch], split: Deduplicated, policy: Policy, now: datetime) -> pl.DataFrame:
     """``ops/ingest`` rows that move messages from quarantined to silver or duplicates; none is counted anew."""
     rows = []
     for batch in batches:
-        for partition, last in batch.last_offsets().items():
-            mine = (pl.col("topic_id") == batch.topic_id) & (pl.col("kafka_partition") == partition)
+        for partition, last in batch.raw.last_offsets().items():
+            mine = (pl.col("topic_id") == batch.raw.topic_id) & (pl.col("kafka_partition") == partition)
             fresh, duplicates = split.fresh.filter(mine), split.duplicates.filter(mine).height
             rows.append(
                 {
                     "batch_id": uuid.uuid4().hex,
                     "kind": "quarantine_replay",
-                    "topic_id": batch.topic_id,
+                    "topic_id": batch.raw.topic_id,
                     "kafka_partition": partition,
-                    "first_offset": batch.messages.filter(kafka_partition=partition)["kafka_offset"].min(),
+                    "first_offset": batch.raw.messages.filter(kafka_partition=partition)["kafka_offset"].min(),
                     "last_offset": last,
                     "messages": 0,
                     "silver": fresh.height,
@@ -149,7 +155,7 @@ def _corrections(batches: Sequence[MicroBatch], split: Deduplicated, policy: Pol
                     "duplicates": duplicates,
                     "unknown_fields": 0,
                     "rules": [],
-                    "fields": field_counts(batch, fresh),
+                    "fields": batch.field_counts(fresh),
                     "seconds": [],
                     "policy": policy.name,
                     "policy_fingerprint": policy.fingerprint,

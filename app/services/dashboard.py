@@ -3,25 +3,21 @@
 import http.client
 import os
 import socket
-import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 from urllib.parse import urlsplit
 
-from app.services.child_process import HOST, free_port, spawn, stop
+from app.services.child_process import HOST, free_port
+from app.services.managed_process import ManagedProcess
 from lake.errors import UsageError
 
 PORT: Final = 8501
 READY_SECONDS: Final = 60.0
 """How long a start may take: 3 s are usual."""
-STOP_SECONDS: Final = 5.0
 
 _ANSWER_SECONDS: Final = 2.0
-_POLL_SECONDS: Final = 0.05
 _HEALTH: Final = "/_stcore/health"
 _NEVER: Final = (
     *("WARDLAKE_KEY", "WARDLAKE_NEW_KEY", "WARDLAKE_KEY_FILE", "WARDLAKE_CONFIG"),
@@ -39,22 +35,20 @@ ORIGINS: Final = "WARDLAKE_DASHBOARD_ORIGINS"
 """Where people find the dashboards by a name or through a proxy; with spaces between."""
 
 
-class Dashboard:
+class Dashboard(ManagedProcess):
     """A Streamlit server with the dashboards, and nothing left of it after ``stop``.
 
-    It dies with this process, as ``app.services.child_process.spawn`` says. It has no key, and asks no other host for
-    anything. Requests for another host name, or from a page of another origin, are refused:
-    ``dashboards/same_origin.py``.
+    It dies with this process, as ``ManagedProcess`` says. It has no key, and asks no other host for anything. Requests
+    for another host name, or from a page of another origin, are refused: ``dashboards/same_origin.py``.
     """
 
     def __init__(self, main: Path, settings: Mapping[str, str], *, host: str = HOST, port: int = PORT) -> None:
         """Prepare a server of the script ``main`` with these variables set; port 0 is any free one."""
+        super().__init__()
         self.host = host
         self.port = port or free_port()
         self._main = main
         self._settings = settings
-        self._process: subprocess.Popen[bytes] | None = None
-        self._deadline = 0.0
 
     @property
     def address(self) -> str:
@@ -65,42 +59,8 @@ class Dashboard:
     def start(self) -> Self:
         """Start the server; ``ready`` tells when it answers. Raises ``UsageError`` where it cannot listen there."""
         _require_free(self.host, self.port)
-        self._process = spawn(self._command(), self._environment())
-        self._deadline = time.monotonic() + READY_SECONDS
+        self._launch(self._command(), self._environment(), ready_seconds=READY_SECONDS)
         return self
-
-    def wait(self) -> None:
-        """Wait until it answers. Raises ``UsageError`` as ``ready`` does."""
-        while not self.ready():
-            time.sleep(_POLL_SECONDS)
-
-    def ready(self) -> bool:
-        """Whether it answers by now. Raises ``UsageError`` where it ended, or has not answered within a minute."""
-        self.require_alive()
-        if self._answers():
-            return True
-        if time.monotonic() > self._deadline:
-            raise self._broken("did not start", f"no answer within {READY_SECONDS:g} s")
-        return False
-
-    def require_alive(self) -> None:
-        """Raise ``UsageError`` where it ended by itself."""
-        if self._process is not None and self._process.poll() is not None:
-            raise self._broken("ended by themselves", f"exit status {self._process.returncode}")
-
-    def stop(self) -> None:
-        """End the server; harmless when it is not running."""
-        process, self._process = self._process, None
-        if process is not None:
-            stop(process, STOP_SECONDS)
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     @property
     def _reached(self) -> str:
@@ -122,7 +82,7 @@ class Dashboard:
         told = os.environ | dict(self._settings)
         return {name: value for name, value in told.items() if name.upper() not in _NEVER}
 
-    def _answers(self) -> bool:
+    def _healthy(self) -> bool:
         # Not urllib, which would ask a proxy that the environment names.
         asked = http.client.HTTPConnection(self._reached, self.port, timeout=_ANSWER_SECONDS)
         try:
@@ -133,12 +93,13 @@ class Dashboard:
         finally:
             asked.close()
 
-    def _broken(self, what: str, got: str) -> UsageError:
+    def _failed(self, status: int | None) -> UsageError:
+        silent = status is None
         return UsageError(
-            f"the dashboards {what}",
-            got=got,
+            "the dashboards did not start" if silent else "the dashboards ended by themselves",
+            got=f"no answer within {READY_SECONDS:g} s" if silent else f"exit status {status}",
             expected=f"an answer at {self.address}",
-            next_move=f"run 'python -m streamlit run {self._main}' to see why",
+            next_move=self._with_last_lines(f"run 'python -m streamlit run {self._main}' to see why"),
         )
 
 

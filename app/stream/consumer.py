@@ -2,66 +2,37 @@
 
 Stock Quix polls one message at a time. This consumer fills a batch with ``consume()`` and gives it to Quix as one
 row; checkpoints, rebalancing and backpressure stay Quix's. It starts each partition where the lake says, whatever
-the group's offsets are (they serve lag monitors), and what it holds and has not handed on is dropped when
+the group's offsets are (they serve lag monitors), and what it holds and has not forwarded is dropped when
 partitions are revoked or lost and when the stream starts again from the lake.
 
-The overridden methods are held to Quix's own by ``tests/unit/app/stream/test_quix_contract.py``.
+Measured on 2026-12-01, 1,000,000 events, medians of three runs in turns on two busy cores: stock Quix with a
+``BatchingSink`` that does the same work (``benchmarks/contenders/stock_batching.py``) 6.9 k/s and 96 µs of CPU an
+event, this 11.6 k/s and 68 µs.
+
+Tests hold what it overrides to Quix (``tests/unit/app/stream/test_quix_contract.py``, ``test_quix_run.py``).
 """
 
 import logging
-import math
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from itertools import groupby
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any, Final
 
-import polars as pl
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 from quixstreams.internal_consumer import InternalConsumer
 from quixstreams.models import MessageContext, Row, Topic
 
-from app.stream.batches import MicroBatch
-from app.stream.landing import PositionMoved
+from app.stream.assignment import Assignment
+from app.stream.batch_writer import PositionMoved
+from app.stream.batching import BatchBuilder, BatchLimits, HeldMessages, MessageCollector
 from app.stream.start_positions import Positions
-from lake.errors import BrokerError, TopicRecreatedError, WardlakeError
-from lake.security.encryption import LakeKey, places
+from app.stream.topic_watch import TopicWatch
+from lake.errors import TopicRecreatedError, WardlakeError
+from lake.security.encryption import LakeKey
 
 logger = logging.getLogger(__name__)
 
-_CHUNK: Final = 10_000
-# The stream takes 20 to 30 times it: 650 MB over messages of 6 kB, and 1.2 GB with 64 MiB, for 5 % less time.
-_MAX_BATCH_BYTES: Final = 16 * 1024 * 1024
 _RETRY_SECONDS: Final = 0.2
-_WAIT_SECONDS: Final = 30.0
-_LOOK_SECONDS: Final = 5.0
-_PASSING: Final = {
-    # The topic is being created, deleted or recreated, or the broker is away: all of it passes, or is found
-    # out when the topic's id is read.
-    KafkaError.UNKNOWN_TOPIC_OR_PART,
-    KafkaError.UNKNOWN_TOPIC_ID,
-    KafkaError._UNKNOWN_PARTITION,
-    KafkaError._UNKNOWN_TOPIC,
-    KafkaError._TRANSPORT,
-    KafkaError._ALL_BROKERS_DOWN,
-    KafkaError._TIMED_OUT,
-    KafkaError._AUTO_OFFSET_RESET,
-    KafkaError.NOT_LEADER_FOR_PARTITION,
-    KafkaError.LEADER_NOT_AVAILABLE,
-    KafkaError.OFFSET_OUT_OF_RANGE,
-    KafkaError._MAX_POLL_EXCEEDED,
-}
-
-
-@dataclass(frozen=True)
-class BatchLimits:
-    """When a micro-batch is full: this many messages, or this many seconds after it was begun."""
-
-    messages: int
-    seconds: float
 
 
 class MicroBatchConsumer(InternalConsumer):
@@ -84,44 +55,34 @@ class MicroBatchConsumer(InternalConsumer):
         super().__init__(*args, **kwargs)
         self.topic = topic
         self._positions = positions
-        self._key = key
-        self._limits = limits
         self._now = now
         self._settle = settle
-        self._sealer = ThreadPoolExecutor(1, thread_name_prefix="encrypt")
-        self._messages: dict[int, list[Message]] = defaultdict(list)
+        self._assignment = Assignment(positions)
+        self._watch = TopicWatch(positions)
+        self._collector = MessageCollector(lambda most, timeout: self.consume(most, timeout=timeout), limits)
+        self._builder = BatchBuilder(topic, key)
         self._forwarded: dict[int, int] = {}
         self._landed: dict[int, int] = {}
-        self._assigned: set[int] = set()
-        self._mean_bytes = 1024
-        self._restart_needed = False
-        self._failure: WardlakeError | None = None
-        self._looked_at = time.monotonic()
-        self._waiting_since: float | None = time.monotonic()
 
     # What Quix calls
 
     def poll_row(self, timeout: float | None = None, buffered: bool = False) -> Row | None:  # noqa: ARG002
         """The next micro-batch, as one row; None when nothing came in time."""
         self.raise_failure()
-        if self._restart_needed:
+        if self._assignment.restart_needed:
             self._try_restart()
             return None
-        self._gather()
-        if not self._messages:
-            self._tell_of_waiting()
-            self._look_for_topic()
+        if not self._collector.collect():
+            self._assignment.warn_of_waiting()
+            self._watch.look_when_idle()
             return None
         # The messages were fetched before this look: if the id is still the one that the positions belong to,
         # they are that topic's.
-        if not self._still_there():
+        if not self._watch.still_there():
             logger.warning("the topic is out of reach: starting again from the lake")
-            self._drop()
-            self._restart_needed = True
+            self._restart()
             return None
-        held = dict(sorted(self._messages.items()))
-        self._messages.clear()
-        return self._row(held, self._now())
+        return self._row(self._collector.take(), self._now())
 
     def subscribe(
         self,
@@ -134,7 +95,7 @@ class MicroBatchConsumer(InternalConsumer):
 
         def dropping(callback: Callable[..., None] | None) -> Callable[..., None]:
             def drop_then_call(consumer: Any, partitions: list[TopicPartition]) -> None:
-                self._let_go()
+                self._leave_partitions()
                 if callback is not None:
                     callback(consumer, partitions)
 
@@ -148,24 +109,17 @@ class MicroBatchConsumer(InternalConsumer):
         Called within a rebalance, where an error would be lost: what goes wrong is raised by the next poll, or
         tried again where it passes (the broker does not answer, another writer was first).
         """
-        self._let_go()
-        try:
-            starts = {tp.partition: self._positions.start(self, tp) for tp in partitions}
-        except WardlakeError as error:
-            super().assign(partitions)
+        self._leave_partitions()
+        starts = self._assignment.starts(self, partitions)
+        super().assign(partitions if starts is None else starts)
+        if starts is None:
             self.pause(partitions)
-            passes = isinstance(error, BrokerError | PositionMoved)
-            self._restart_needed, self._failure = True, None if passes else error
-            return
-        self._restart_needed = False
-        super().assign([TopicPartition(tp.topic, tp.partition, starts[tp.partition]) for tp in partitions])
-        self.resume(partitions)  # a pause outlives an assignment
-        self._assigned = set(starts)
+        else:
+            self.resume(partitions)  # a pause outlives an assignment
 
     def trigger_backpressure(self, offsets_to_seek: dict[tuple[str, int], int], resume_after: float) -> None:  # noqa: ARG002
         """Start again from the lake: it, not Quix's checkpoint, knows where the first message not landed is."""
-        self._drop()
-        self._restart_needed = True
+        self._restart()
 
     def commit(
         self,
@@ -175,8 +129,8 @@ class MicroBatchConsumer(InternalConsumer):
     ) -> list[TopicPartition] | None:
         """Tell Kafka how far the lake is. That it did not take it is logged and no more: the lake knows."""
         try:
-            told = super().commit(message, offsets, asynchronous) or []
-            refused = [tp.error for tp in told if tp.error]
+            committed = super().commit(message, offsets, asynchronous) or []
+            refused = [tp.error for tp in committed if tp.error]
         except KafkaException as error:
             refused = [error.args[0]]
         if refused:
@@ -191,9 +145,9 @@ class MicroBatchConsumer(InternalConsumer):
         it joins, and lets nobody in beside it.
         """
         self._drop()
-        if self.assignment() and not isinstance(self._failure, TopicRecreatedError):
+        if self.assignment() and not self._recreated():
             super().close()  # type: ignore[no-untyped-call]
-        self._sealer.shutdown(wait=False, cancel_futures=True)
+        self._builder.close()
 
     # What the application asks
 
@@ -204,18 +158,16 @@ class MicroBatchConsumer(InternalConsumer):
 
     def settle(self) -> None:
         """Wait for the landing under way, and tell Kafka how far it got. Raises what the landing raised."""
-        child_environment, self._forwarded = self._forwarded, {}
+        settled, self._forwarded = self._forwarded, {}
         self._settle()
-        if child_environment:
-            self.commit(
-                offsets=[TopicPartition(self.topic, p, offset + 1) for p, offset in child_environment.items()],
-                asynchronous=True,
-            )
+        if settled:
+            self.commit(offsets=[TopicPartition(self.topic, p, offset + 1) for p, offset in settled.items()])
 
     def raise_failure(self) -> None:
         """Raise what went wrong where it could not be raised: within a rebalance, or while closing."""
-        if self._failure is not None:
-            raise self._failure
+        for failure in (self._assignment.failure, self._watch.recreated):
+            if failure is not None:
+                raise failure
 
     def lag(self) -> int | None:
         """Messages of the assigned partitions not yet handed on, by the broker's last fetch responses.
@@ -223,12 +175,12 @@ class MicroBatchConsumer(InternalConsumer):
         Costs no request. None before the assignment and before a partition's first response.
         """
         behind = 0
-        for tp in self.position([] if self._restart_needed else self.assignment()):
+        for tp in self.position([] if self._assignment.restart_needed else self.assignment()):
             low, high = self.get_watermark_offsets(TopicPartition(tp.topic, tp.partition), cached=True)
             if high < 0:
                 return None
             behind += max(high - (tp.offset if tp.offset >= 0 else low), 0)
-        return behind if self._assigned else None
+        return behind if self._assignment.partitions else None
 
     def under_way(self) -> frozenset[int]:
         """The partitions of what it has handed on last and that need not have landed."""
@@ -236,7 +188,7 @@ class MicroBatchConsumer(InternalConsumer):
 
     def assigned(self) -> frozenset[int]:
         """The partitions that it is assigned and reads from where the lake says."""
-        return frozenset(self._assigned)
+        return self._assignment.partitions
 
     # Inside
 
@@ -249,131 +201,46 @@ class MicroBatchConsumer(InternalConsumer):
         super()._error_cb(error)
         if error.code() == KafkaError._ALL_BROKERS_DOWN:
             self.pause(self.assignment())
-            self._restart_needed = True
+            self._assignment.restart_needed = True
 
-    def _let_go(self) -> None:
+    def _leave_partitions(self) -> None:
         """Finish what is being landed and drop the rest; what goes wrong is raised by the next poll."""
         try:
             self.settle()
         except PositionMoved:
-            self._restart_needed = True
+            self._assignment.restart_needed = True
         except WardlakeError as error:
-            self._failure = error
+            self._assignment.failure = error
         self._drop()
-        self._assigned.clear()
+        self._assignment.leave()
 
     def _drop(self) -> None:
         self._forwarded.clear()
         self._landed.clear()
-        self._messages.clear()
+        self._collector.clear()
 
-    def _tell_of_waiting(self) -> None:
-        """Say once that no partition came, after half a minute without one: silence would look like a quiet ward."""
-        if self._assigned:
-            self._waiting_since = None
-        elif self._waiting_since is None:
-            self._waiting_since = time.monotonic()
-        elif time.monotonic() - self._waiting_since >= _WAIT_SECONDS:
-            self._waiting_since = math.inf
-            logger.warning(
-                "no partition was assigned for %d s: other streams of the group hold them all; where there are none, "
-                "the group hangs at the broker: take another --group",
-                _WAIT_SECONDS,
-            )
+    def _restart(self) -> None:
+        """Drop what is held; the next poll starts again from the lake."""
+        self._drop()
+        self._assignment.restart_needed = True
 
-    def _look_for_topic(self) -> None:
-        """Ask now and then, while nothing comes, whether the topic is the same: the client may never ask itself."""
-        if time.monotonic() - self._looked_at >= _LOOK_SECONDS and self._positions.topic_id:
-            self._still_there()
-
-    def _still_there(self) -> bool:
-        try:
-            return self._positions.still_there()
-        except TopicRecreatedError as error:
-            self._failure = error
-            raise
-        finally:
-            self._looked_at = time.monotonic()
+    def _recreated(self) -> bool:
+        return self._watch.recreated is not None or isinstance(self._assignment.failure, TopicRecreatedError)
 
     def _try_restart(self) -> None:
         self.assign(self.assignment())
-        if self._restart_needed and self._failure is None:
+        if self._assignment.restart_needed and self._assignment.failure is None:
             logger.warning("cannot start again yet: the broker does not answer")
             time.sleep(_RETRY_SECONDS)
 
-    def _gather(self) -> None:
-        """Add to what is held until the batch is full or its time is over. Rebalances happen in here."""
-        deadline = time.monotonic() + self._limits.seconds
-        held = sum(map(len, self._messages.values()))
-        held_bytes = held * self._mean_bytes
-        while held < self._limits.messages and held_bytes < _MAX_BATCH_BYTES:
-            most = min(_CHUNK, self._limits.messages - held, 1 + (_MAX_BATCH_BYTES - held_bytes) // self._mean_bytes)
-            taken = self._without_events(self._take(most, deadline))
-            if taken:
-                # Fetches come partition by partition: grouping runs of them is cheaper than message by message.
-                for partition, run in groupby(taken, key=Message.partition):
-                    self._messages[partition].extend(run)
-                size = sum(map(len, taken))
-                held, held_bytes = held + len(taken), held_bytes + size
-                self._mean_bytes = max(1, size // len(taken))
-            if time.monotonic() >= deadline:
-                break
-
-    def _take(self, most: int, deadline: float) -> list[Message]:
-        """Messages that were fetched already; where there are none, the next one, if it comes in time.
-
-        To wait for many would have the client fetch on as they are taken, were they of a megabyte each.
-        """
-        return self.consume(most, timeout=0) or self.consume(1, timeout=max(deadline - time.monotonic(), 0))
-
-    def _without_events(self, messages: list[Message]) -> list[Message]:
-        """The messages proper. Raises ``BrokerError`` for an error event that will not pass by itself."""
-        good = []
-        for message in messages:
-            if (error := message.error()) is None:
-                good.append(message)
-            elif error.code() not in _PASSING:
-                raise BrokerError(
-                    "the broker refused to go on", got=error.name(), next_move="check the broker, then start again"
-                )
-        return good
-
-    def _row(self, held: dict[int, list[Message]], now: datetime) -> Row:
-        messages = [message for part in held.values() for message in part]
-        partitions = [partition for partition, part in held.items() for _ in part]
-        offsets = list(map(Message.offset, messages))
-        payloads = list(map(Message.value, messages))
-        times = [time if kind else None for kind, time in map(Message.timestamp, messages)]
-        frame = pl.DataFrame(
-            {"kafka_partition": partitions, "kafka_offset": offsets, "kafka_time": times},
-            schema={"kafka_partition": pl.Int32, "kafka_offset": pl.Int64, "kafka_time": pl.Int64},
-        ).select(
-            pl.int_range(pl.len(), dtype=pl.UInt32).alias("row"),
-            "kafka_partition",
-            "kafka_offset",
-            pl.from_epoch("kafka_time", "ms").dt.cast_time_unit("us").dt.replace_time_zone("UTC"),
-            ingested_at=pl.lit(now.astimezone(UTC)).cast(pl.Datetime("us", "UTC")),
-        )
+    def _row(self, held: HeldMessages, now: datetime) -> Row:
         # Quix commits the offset that a row bears once the row is flushed, and a flush only waits for the landing
         # before its own: so a row bears that one's offsets. With none under way it lands at once and bears its own.
         mine = {partition: part[-1].offset() for partition, part in held.items()}
         at_once = not self._forwarded
         self._landed, self._forwarded = dict(self._forwarded or mine), mine
         partition, offset = self._landed.popitem()
-        topic_id = self._positions.topic_id
-        # Of a list of its own: decoding empties the batch's.
-        encrypted = self._sealer.submit(self._sealed, payloads.copy(), places(topic_id, partitions, offsets))
-        batch = MicroBatch(
-            topic=self.topic,
-            topic_id=topic_id,
-            lag=self.lag(),
-            at_once=at_once,
-            messages=frame,
-            payloads=payloads,
-            encrypted=encrypted,
-        )
-        context = MessageContext(topic=self.topic, partition=partition, offset=offset, size=len(messages))
+        batch = self._builder.build(held, self._positions.topic_id, now, self.lag(), at_once=at_once)
+        size = batch.messages.height
+        context = MessageContext(topic=self.topic, partition=partition, offset=offset, size=size)
         return Row(value=batch, key=None, timestamp=int(now.timestamp() * 1000), context=context, headers=None)
-
-    def _sealed(self, payloads: list[bytes | None], where: Iterable[bytes]) -> pl.Series:
-        return pl.Series(self._key.encrypt(payloads, where), dtype=pl.Binary)

@@ -1,55 +1,36 @@
-"""The stream's steps over a micro-batch: thin wrappers that hand each pure step what it needs."""
+"""Deciding a micro-batch: decode → validate → mask. Deduplication needs Silver and follows in the landing."""
 
-from collections.abc import Callable
-from dataclasses import replace
-
-from app.stream.batches import MicroBatch, timed
+from app.stream.batches import DecodedBatch, MaskedBatch, RawBatch, Stopwatch, without_values_in_errors
 from app.stream.decoders.event import decode
 from app.stream.transforms.mask import mask
 from app.stream.transforms.validate import validate
 from lake.security.encryption import LakeKey
 from lake.security.masking_policy import Policy
 
-Step = Callable[[MicroBatch], MicroBatch]
 
+def decide(batch: RawBatch, policy: Policy, key: LakeKey) -> MaskedBatch:
+    """Payloads → Silver-shaped rows under a policy, and failures.
 
-def decode_step(batch: MicroBatch) -> MicroBatch:
-    """Payloads → text columns; the payloads are let go of."""
-    decoded = decode(batch.payloads).with_columns(batch.messages["ingested_at"])
-    batch.payloads.clear()
-    return replace(batch, events=decoded, unknown_fields=decoded.select("row", "unknown_fields"))
-
-
-def validate_step(batch: MicroBatch) -> MicroBatch:
-    """Text columns → valid events, and failures with the rules they broke."""
-    events, failures = validate(batch.events)
-    return replace(batch, events=events, failures=failures)
-
-
-def mask_step(policy: Policy, key: LakeKey) -> Step:
-    """Valid events → Silver-shaped rows under a policy."""
-
-    def step(batch: MicroBatch) -> MicroBatch:
-        return replace(batch, masked=mask(batch.events, policy, key), events=batch.events.clear())
-
-    return step
-
-
-def decide(policy: Policy, key: LakeKey) -> Step:
-    """Decode → validate → mask, each timed. Deduplicate and land follow in ``Landing``.
-
-    One step for Quix: what goes into a step of its own it keeps until the last is done, and raw messages and events are
-    to be let go of as soon as they are read (10 MB at the stream's peak).
+    Raises ``StepError`` for any error in a step: it names the step and the offsets, never a value.
     """
-    work = [
-        timed("decode", decode_step),
-        timed("validate", validate_step),
-        timed("mask", mask_step(policy, key)),
-    ]
+    return mask_batch(decode_batch(batch), policy, key)
 
-    def decided(batch: MicroBatch) -> MicroBatch:
-        for step in work:
-            batch = step(batch)
-        return batch
 
-    return decided
+def decode_batch(batch: RawBatch) -> DecodedBatch:
+    """Payloads → valid events, and failures with the rules that they broke."""
+    watch = Stopwatch()
+    decoded = without_values_in_errors(
+        "decode", batch, lambda: decode(batch.payloads).with_columns(batch.messages["ingested_at"])
+    )
+    watch.lap("decode")
+    events, failures = without_values_in_errors("validate", batch, lambda: validate(decoded))
+    watch.lap("validate")
+    return DecodedBatch(batch, events, failures, decoded.select("row", "unknown_fields"), watch.seconds)
+
+
+def mask_batch(batch: DecodedBatch, policy: Policy, key: LakeKey) -> MaskedBatch:
+    """Valid events → Silver-shaped rows under a policy."""
+    watch = Stopwatch()
+    masked = without_values_in_errors("mask", batch.raw, lambda: mask(batch.events, policy, key))
+    watch.lap("mask")
+    return MaskedBatch(batch.raw, masked, batch.failures, batch.unknown_fields, {**batch.seconds, **watch.seconds})

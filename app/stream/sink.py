@@ -7,8 +7,9 @@ from typing import Any
 
 from quixstreams.sinks import BaseSink, SinkBackpressureError
 
-from app.stream.batches import MicroBatch
-from app.stream.landing import Landed, Landing, PositionMoved
+from app.stream.batch_writer import Landed, PositionMoved
+from app.stream.batches import MaskedBatch
+from app.stream.landing import Landing
 
 
 class LandingSink(BaseSink):
@@ -26,7 +27,7 @@ class LandingSink(BaseSink):
         super().__init__()
         self._landing = landing
         self._on_landed = on_landed
-        self._pending: list[MicroBatch] = []
+        self._pending: list[MaskedBatch] = []
         self._under_way: Future[None] | None = None
         self._lander = ThreadPoolExecutor(1, thread_name_prefix="land")
         self._one_at_a_time = threading.Lock()
@@ -49,7 +50,7 @@ class LandingSink(BaseSink):
                 with self._one_at_a_time:
                     self._wait()
                     self._under_way = self._lander.submit(self._land, batch)
-                    if batch.at_once:
+                    if batch.raw.at_once:
                         self._wait()
         except PositionMoved:
             raise SinkBackpressureError(retry_after=0) from None
@@ -76,5 +77,5 @@ class LandingSink(BaseSink):
         if under_way is not None:
             under_way.result()
 
-    def _land(self, batch: MicroBatch) -> None:
-        self._on_landed(self._landing.land(batch), batch.lag)
+    def _land(self, batch: MaskedBatch) -> None:
+        self._on_landed(self._landing.land(batch), batch.raw.lag)

@@ -16,7 +16,7 @@ import polars as pl
 from polars import selectors
 
 from app.settings import Settings
-from app.stream.batches import MicroBatch
+from app.stream.batches import RawBatch
 from app.stream.decide import decide
 from app.stream.landing import Landing
 from lake.contracts.tables import BRONZE, INGEST, PLACE, QUARANTINE, SILVER, Table
@@ -34,17 +34,17 @@ _PSEUDONYMS: Final = ("patient_key", "visit_key")
 def lander(lake: Lake, settings: Settings) -> Callable[[pl.DataFrame], None]:
     """What lands messages (``kafka_partition``, ``kafka_offset``, ``payload``) as the stream does, as one batch."""
     rules = masking_policy.load(settings.policy)
-    work, landing = decide(rules, lake.key), Landing(lake, rules, settings.dedup_key, lambda: datetime.now(UTC))
+    landing = Landing(lake, rules, settings.dedup_key, lambda: datetime.now(UTC))
     for partition in range(4):
         landing.expect(TOPIC_ID, partition)
 
     def land(messages: pl.DataFrame) -> None:
-        landing.land(work(micro_batch(lake.key, messages)))
+        landing.land(decide(raw_batch(lake.key, messages), rules, lake.key))
 
     return land
 
 
-def micro_batch(key: LakeKey, messages: pl.DataFrame) -> MicroBatch:
+def raw_batch(key: LakeKey, messages: pl.DataFrame) -> RawBatch:
     """Messages as the consumer hands them on: partition by partition, encrypted."""
     held = messages.sort("kafka_partition", maintain_order=True)
     payloads, now = held["payload"].to_list(), pl.lit(datetime.now(UTC)).cast(pl.Datetime("us", "UTC"))
@@ -52,7 +52,7 @@ def micro_batch(key: LakeKey, messages: pl.DataFrame) -> MicroBatch:
     encrypted: Future[pl.Series] = Future()
     encrypted.set_result(pl.Series(key.encrypt(payloads, where), dtype=pl.Binary))
     frame = held.select(pl.int_range(pl.len(), dtype=pl.UInt32).alias("row"), "kafka_partition", "kafka_offset")
-    return MicroBatch(
+    return RawBatch(
         "healthcare.data", TOPIC_ID, frame.with_columns(kafka_time=now, ingested_at=now), payloads, encrypted
     )
 

@@ -15,9 +15,8 @@ from deltalake import write_deltalake
 from app.jobs.maintain import Maintained, maintain
 from app.settings import Settings
 from app.stream.decide import decide
-from app.stream.landing import silver_rows
 from benchmarks.harness.result import Ratio, Result
-from benchmarks.suites.history import micro_batch
+from benchmarks.suites.history import raw_batch
 from lake.contracts.tables import SILVER
 from lake.query import lake_sql
 from lake.security import masking_policy
@@ -53,8 +52,8 @@ def _silver(key: LakeKey, events: int) -> pl.DataFrame:
     payloads = [
         value for block in Simulator(SimulatorSettings(events=events, days=_DAYS)).blocks() for value in block.values
     ]
-    batch = decide(masking_policy.load("display"), key)(micro_batch(key, 0, payloads))
-    return silver_rows(batch).select(SILVER.polars_schema.names())
+    batch = decide(raw_batch(key, 0, payloads), masking_policy.load("display"), key)
+    return batch.silver_rows().select(SILVER.polars_schema.names())
 
 
 def _seconds(root: Path) -> tuple[float, pl.DataFrame]:

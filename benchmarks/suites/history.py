@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
-from app.stream.batches import MicroBatch
+from app.stream.batches import RawBatch
 from app.stream.decide import decide
 from app.stream.landing import Landing
 from benchmarks.harness.result import Chart, Ratio, Result, console
@@ -36,11 +36,10 @@ def run(batches: int) -> Result:
     with tempfile.TemporaryDirectory() as scratch:
         lake = store.create(Path(scratch) / "lake", LakeKey(bytes(32)))
         rules = masking_policy.load("display")
-        work = decide(rules, lake.key)
         landing = Landing(lake, rules, ("patient_id", "event_time"), lambda: datetime.now(UTC))
         landing.expect(bulk.TOPIC_ID, 0)
         for number, payloads in enumerate(_batches(batches), 1):
-            batch = work(micro_batch(lake.key, number - 1, payloads))
+            batch = decide(raw_batch(lake.key, number - 1, payloads), rules, lake.key)
             start, spent = time.perf_counter(), time.process_time()
             landing.land(batch)
             costs.append(time.perf_counter() - start)
@@ -85,9 +84,9 @@ def _batches(count: int) -> list[list[bytes]]:
     return [values[at : at + _MESSAGES] for at in range(0, len(values), _MESSAGES)]
 
 
-def micro_batch(key: LakeKey, number: int, payloads: list[bytes]) -> MicroBatch:
+def raw_batch(key: LakeKey, number: int, payloads: list[bytes]) -> RawBatch:
     """The messages that follow ``number`` batches of them."""
     first = number * _MESSAGES
     messages = pl.DataFrame({"payload": payloads}, schema={"payload": pl.Binary})
     offsets = pl.int_range(first, first + pl.len()).alias("kafka_offset")
-    return bulk.micro_batch(key, messages.with_columns(offsets, kafka_partition=pl.lit(0, pl.Int32)))
+    return bulk.raw_batch(key, messages.with_columns(offsets, kafka_partition=pl.lit(0, pl.Int32)))

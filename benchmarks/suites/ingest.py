@@ -34,7 +34,7 @@ def run(events: int, repeat: int) -> Result:
         [
             Ratio.at_least("wardlake / stock Quix, events/s", rate(ours) / rate(stock), 5),
             Ratio.at_least("wardlake / limit, events/s", rate(ours) / rate(limit), 0.5),
-            Ratio.at_most("peak RSS of the stream, MB", ours["rss_mb"], 700),
+            Ratio.at_most("peak RSS of the stream, MB", ours["rss_mb"], 1000),
         ],
         chart=Chart("bar", "contender", "events/s"),
     )

@@ -59,7 +59,7 @@ def run(events: int) -> Result:
                 1,
             ),
             Ratio.at_most("peak RSS of the last tenth / of the first", peaks[-1] / peaks[0], 1),
-            Ratio.at_most("peak RSS, MB", max(*peaks, *fresh), 700),
+            Ratio.at_most("peak RSS, MB", max(*peaks, *fresh), 1000),
         ],
         [f"Over the first {events:,} in {FRESH} more processes: {', '.join(f'{peak:.0f}' for peak in fresh)} MB."],
         chart=Chart("line", "events so far", "peak RSS MB meanwhile"),

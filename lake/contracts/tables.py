@@ -21,10 +21,10 @@ The first five are made with the lake; the others by the flows, when they first 
 from dataclasses import dataclass
 from typing import Final
 
+import dataframely as dy
 import polars as pl
 
 from lake.contracts import event
-from lake.contracts.schemas import dy
 
 PLACE: Final = ("topic_id", "kafka_partition", "kafka_offset")
 """What names a message for ever: the topic's id at the broker, the partition and the offset."""

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import dataframely as dy
 import polars as pl
 
-from lake.contracts.schemas import dy
 from lake.errors import UsageError
 
 _WARDS: Final = "wards"

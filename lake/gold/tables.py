@@ -10,7 +10,8 @@ from functools import cache
 from importlib import resources
 from typing import Final
 
-from lake.contracts.schemas import dy
+import dataframely as dy
+
 from lake.contracts.tables import Table
 
 FORMAT: Final = 2

@@ -24,7 +24,9 @@ import structlog
 from deltalake import DeltaTable, write_deltalake
 
 from app.cli import main
-from app.stream.landing import Landed, Landing, decided
+from app.stream.batch_writer import Landed
+from app.stream.landing import Landing
+from app.stream.recovery import decide_again
 from lake.contracts.tables import UTC as UTC_TIME
 from lake.contracts.tables import Table
 from lake.security import masking_policy as policies
@@ -83,7 +85,7 @@ class Feeder:
 
     def land(self, messages: Iterable[Message]) -> list[Landed]:
         """Land these as one micro-batch, above what the lake holds."""
-        [batch] = decided(self.lake, self.policy, self._sealed(list(messages)))
+        [batch] = decide_again(self.lake, self.policy, self._sealed(list(messages)))
         return self._landing.land(batch)
 
     def close(self) -> None:

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Final
 
+import dataframely as dy
 import polars as pl
 
 from lake.contracts.event import FIELDS, ICD10_PATTERN, VALUE_SETS
-from lake.contracts.schemas import dy
 from lake.contracts.tables import UTC
 
 _RFC3339: Final = r"^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:[Zz]|[+-]\d{2}:\d{2})$"

@@ -21,7 +21,7 @@ import polars as pl
 import pytest
 from confluent_kafka import Producer
 
-from app.stream.batches import timed
+from app.stream.batches import without_values_in_errors
 from lake.contracts.tables import SILVER, TABLES
 from lake.errors import StepError
 from tests.corpus.bad_input import FULL
@@ -232,7 +232,7 @@ def test_the_error_of_a_step_carries_nothing_of_the_one_that_caused_it(error: ty
 
     batch: Any = SimpleNamespace(last_offsets=lambda: {0: 9}, messages=pl.DataFrame())
     with pytest.raises(StepError) as caught:
-        timed("mask", work)(batch)
+        without_values_in_errors("mask", batch, lambda: work(batch))
     shown = "".join(traceback.format_exception(caught.value, chain=True))
     assert found_in(shown.encode()) == []
     assert caught.value.__cause__ is None

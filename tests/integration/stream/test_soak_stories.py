@@ -13,7 +13,8 @@ from confluent_kafka.admin import AdminClient
 from deltalake.exceptions import DeltaError
 from quixstreams.internal_consumer import InternalConsumer
 
-from app.stream.consumer import BatchLimits, MicroBatchConsumer
+from app.stream.batching import BatchLimits
+from app.stream.consumer import MicroBatchConsumer
 from lake.contracts.tables import SILVER
 from lake.errors import StepError
 from lake.security.encryption import LakeKey
@@ -49,7 +50,7 @@ def test_a_stream_whose_disk_is_full_says_so(tmp_path: Path, monkeypatch: pytest
             lands.land(cut)
     assert str(caught.value).startswith("the step land failed; got a full disk in a batch that ends at offsets")
     assert str(caught.value).endswith("; nothing of this batch is lost: free space, then start again")
-    landing(reopened(lake)).recover()
+    landing(reopened(lake))
     verified(reopened(lake))
 
 
@@ -79,10 +80,10 @@ def test_a_stream_that_is_given_no_partition_says_so_once(
     fed: Fed, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It waited without a word, where the built-in broker let nobody into a group that two streams had left."""
-    monkeypatch.setattr("app.stream.consumer._WAIT_SECONDS", 1)
+    monkeypatch.setattr("app.stream.assignment._WAIT_SECONDS", 1)
     waiting = consumer(fed, "nobody-joins")
     try:
-        with caplog.at_level(logging.WARNING, "app.stream.consumer"):
+        with caplog.at_level(logging.WARNING, "app.stream.assignment"):
             assert [waiting.poll_row() for _ in range(4)] == [None] * 4
     finally:
         waiting.close()

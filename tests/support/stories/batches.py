@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from app.stream.batches import MicroBatch
+from app.stream.batches import MaskedBatch, RawBatch
 from app.stream.decide import decide
 from app.stream.landing import Landing
 from lake.security import masking_policy as policies
@@ -56,7 +56,7 @@ def messages(events: int = 1200, seed: int = 5) -> list[Produced]:
     return found
 
 
-def batch(lake: Lake, produced: list[Produced], topic_id: str = TOPIC_ID, at: datetime | None = None) -> MicroBatch:
+def batch(lake: Lake, produced: list[Produced], topic_id: str = TOPIC_ID, at: datetime | None = None) -> MaskedBatch:
     """A decoded, validated and masked micro-batch of these messages, taken in ``at`` (now)."""
     ordered = sorted(produced, key=lambda message: message.place)
     partitions, offsets = zip(*(message.place for message in ordered), strict=True)
@@ -68,8 +68,8 @@ def batch(lake: Lake, produced: list[Produced], topic_id: str = TOPIC_ID, at: da
         {"kafka_partition": partitions, "kafka_offset": offsets},
         schema={"kafka_partition": pl.Int32, "kafka_offset": pl.Int64},
     ).with_columns(kafka_time=pl.lit(None, utc), ingested_at=pl.lit(at or now()).cast(utc))
-    raw = MicroBatch("a.topic", topic_id, frame.with_row_index("row"), payloads, encrypted)
-    return decide(POLICY, lake.key)(raw)
+    raw = RawBatch("a.topic", topic_id, frame.with_row_index("row"), payloads, encrypted)
+    return decide(raw, POLICY, lake.key)
 
 
 def land(lake: Lake, produced: list[Produced], size: int = 200) -> None:

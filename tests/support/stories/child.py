@@ -1,6 +1,6 @@
 """Runs the stream or a replay in a process of its own, which may be told to die (SIGKILL) at a named point.
 
-Started by ``stories.process``. The product has no hook for this: its functions are wrapped here.
+Started by ``tests.support.stories.process``. The product has no hook for this: its functions are wrapped here.
 """
 
 import ctypes

@@ -21,10 +21,10 @@ LIGHT = {"quixstreams", "faker", "duckdb", "deltalake", "dataframely", "prefect"
         ("flow", LIGHT),
         ("flows", LIGHT),
         ("prefect", LIGHT),
-        ("produce", {"quixstreams", "duckdb", "deltalake", "prefect", "sqlalchemy"}),
-        ("sql", {"quixstreams", "faker", "prefect", "sqlalchemy"}),
-        ("status", {"quixstreams", "faker", "prefect", "sqlalchemy"}),
-        ("stream", {"duckdb", "faker", "prefect", "sqlalchemy"}),
+        ("produce", {"quixstreams", "duckdb", "deltalake", "prefect"}),
+        ("sql", {"quixstreams", "faker", "prefect"}),
+        ("status", {"quixstreams", "faker", "prefect"}),
+        ("stream", {"duckdb", "faker", "prefect"}),
     ],
 )
 def test_a_command_starts_without_what_others_need(command: str, without: set[str]) -> None:
@@ -32,16 +32,6 @@ def test_a_command_starts_without_what_others_need(command: str, without: set[st
     imported = set(ran.stdout.split())
     assert "app.cli" in imported
     assert imported & without == set()
-
-
-def test_what_the_contracts_keep_out_can_be_had_after_them() -> None:
-    ran = subprocess.run(
-        [sys.executable, "-c", "import lake.contracts.tables, sqlalchemy; print(sqlalchemy.__name__)"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert ran.stdout.strip() == "sqlalchemy"
 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["--version", "sql"]])

@@ -50,7 +50,7 @@ def test_the_user_is_the_systems_not_the_environments(monkeypatch: pytest.Monkey
 APPEND: Final = """
 import sys
 from pathlib import Path
-from lake.security import audit_log
+from lake.storage import audit_log
 for number in range(int(sys.argv[3])):
     audit_log.append(Path(sys.argv[1]), "sql", f"{sys.argv[2]}-{number}", number)
 """
