@@ -35,8 +35,6 @@ _KINDS: Final = words(
 _SURE_KINDS: Final = words("street avenue ave boulevard blvd terrace lane parkway pkwy road rd highway")
 """Kinds that make a street of words in small letters too; the others need a capital before them."""
 
-_SHORT_KINDS: Final = words("ln st dr")
-"""Kinds that are short for something else too: in small letters, after a name that is none of ``_NO_STREET``."""
 _OTHER_KINDS: Final = words(
     "trace trce crossing glen grove grv view crest pass path bend landing lndg manor gardens park commons estates "
     "green village springs mews walk hill run"
@@ -49,7 +47,7 @@ _NO_STREET: Final = words(
     "male female patient old new and the for from with told tells call calls called page paged pages notified notify "
     "seen sees saw via per ask asked asks when then later ago until before after daily nightly once twice stat prn "
     "today now informed contacted spoke text texted reported report discussed let sent was not any oblique axial "
-    "coronal sagittal frontal iliac"
+    "coronal sagittal frontal iliac second seconds sec secs sinus french systolic diastolic hand push"
 )
 """What follows a number and is not the name of a street."""
 
@@ -103,10 +101,12 @@ _LONG_VALUE: Final = (
     r"|\d{3}\s\d{3}(?:\s\d{3})?)(?:-[\da-z]+)*"
 )
 """Five figures or more, after a keyword that stands before counts as well (visit 3, group 2)."""
-_MORE_VALUES: Final = r"(?:(?:\s*[,&/]\s*|\s+(?:and|or)\s+)#?(?:[a-z]{1,3}-?)?\d{5,}[\da-z]*(?:-[\da-z]+)*)*"
+_MORE_VALUES: Final = (
+    r"(?:(?:\s*[,&/]\s*(?:(?:and|or)\s+)?|\s+(?:and|or)\s+)#?(?:[a-z]{1,3}-?)?\d{5,}[\da-z]*(?:-[\da-z]+)*)*"
+)
 _ENDING: Final = r"[\s:#=()-]*(?:(?:is|are|in|with|of)\s+)?\d{4}\b"
 _EXTENSION: Final = r"(?:[\s,;]*(?:x|ext\.?|extn\.?|extension|#)[\s.:=]*\d{1,6}|/\d{4}\b)?"
-_MORE_PHONES: Final = r"(?:(?:\s*[,&/]\s*|\s+(?:and|or)\s+)(?:\d{3}[\s.-]?){1,2}\d{4}\b)*"
+_MORE_PHONES: Final = r"(?:(?:\s*[,&/]\s*|\s+(?:and|or)\s+)(?:\d{3}[\s.-]?){1,2}\d{4}\b|\s+or\s+\d{4}\b)*"
 
 
 def _grouped(*groups: str) -> str:
@@ -161,7 +161,7 @@ _CAPITAL_NAME: Final = _other_than(_NO_STREET, capital=True)
 _TOWARD: Final = r"(?:\s(?i:n|s|e|w|north|south|east|west)\b)?"
 _WHOSE: Final = (
     r"(?:[\s,]+(?:is|at|on|to|home|work|his|her|their|him|them|me|us|back|mom|mother|dad|father|wife|husband|son|daughter"
-    r"|family|office|cell|mobile)\b){0,4}"
+    r"|family|office|cell|mobile|h|c|w|m)\b){0,4}"
 )
 _LOCAL: Final = r"[^\s@,;:()<>\[\]\"]+"
 _HOST: Final = r"[\p{L}\p{N}-]+(?:\.[\p{L}\p{N}-]+)+"
@@ -209,18 +209,18 @@ PATTERNS: Final = {
         r"(?i:\b(?:(?:medicare|medicaid|mbi|hicn|insurance|policy|policies|pol|members?|subscriber|beneficiary|accounts?|accts?"
         r"|accnt|acnt|a/c|licen[cs]es?|lic|dl|passports?|vin|mrns?|charts?|mr|(?:med(?:ical)?\s+)rec(?:ord)?s?|record"
         rf"|card|certificate|serial|s/n|ssn|social\s+security)\b{_NUMBERED}{_VALUE}|(?:m\.\s?r\.(?:\s?n\b\.?)?|rec\s*(?:#|no\b|num)){_NUMBERED}{_VALUE}"
-        r"|(?:visits?|encounters?|csn|fin|har|(?:patient|pt)\.?\s*(?:id|no|num|number)|claims?|cases?|groups?|grp|accession|dea|npi)"
+        r"|(?:visits?|encounters?|enc|acc|csn|fin|har|(?:patient|pt)\.?\s*(?:id|no|num|number)|claims?|cases?|groups?|grp|accession|dea|npi)"
         rf"\b{_NUMBERED}{_LONG_VALUE}|(?:patient|pt)\.?\s*#\s*{_LONG_VALUE}"
         rf"|(?:mrn|mr|csn|fin|har|acct|pol|dl)\d{{5,}}[\da-z]*){_MORE_VALUES}"
         rf"|\b(?:ssn|social(?:\s+security)?|card|visa|mastercard|amex|account|acct)(?:\s+(?:no|number))?[\s:#,(]*"
-        rf"(?:end(?:ing|s)|last\s+(?:4|four)(?:\s+digits?)?){_ENDING}"
+        rf"(?:end(?:ing|s)|last\s+(?:4|four)(?:\s+digits?)?|[x*]{{2,}}(?:[\s-]?[x*]+)*-?){_ENDING}"
         rf"|\blast\s+(?:4|four)(?:\s+digits?)?\s+(?:of\s+)?(?:(?:the|his|her|their|pt)\s+)?(?:ssn|social(?:\s+security)?(?:\s+number)?|card|account){_ENDING})"
     ),
     "plate": (
         rf"(?i:\b(?:(?:licen[cs]e\s+)?plates?|license|registration|reg)\b{_NUMBERED}(?:[a-z]{{2}}-|(?-i:\(?[A-Z]{{2}}\)?)\s)?"
         r"(?:[a-z]{1,4}-?\d{3,4}[a-z]{0,3}|(?-i:[A-Z]{1,4}\s\d{3,4}[A-Z]{0,3})|\d{1,3}-?[a-z]{2,4}-?\d{1,4}"
         r"|(?-i:\d{1,3}\s?[A-Z]{2,4}\s?\d{1,4})|\d{3,4}-?(?:[a-z]{3}|[abd-ln-z][a-z]|[cm][a-ln-z])|(?-i:\d{3,4}[\s-][A-Z]{2,3})"
-        r"|(?-i:\d[A-Z]{2}[\s-]?[A-Z]\d{2}|[A-Z]{3}[\s-]?\d{2}|[A-Z]{1,3}-[A-Z]{1,2}[\s-]?\d{1,4})"
+        r"|(?-i:\d[A-Z]{2}[\s-]?[A-Z]\d{2}|[A-Z]{3}[\s-]?\d{2}|[A-Z]{2,3}\d{2}[A-Z]{1,3}|[A-Z]{1,3}-[A-Z]{1,2}[\s-]?\d{1,4})"
         r"|[a-z]{2}\d{2}\s?[a-z]{3}|\d{5,8})\b)"
     ),
     "card": (
@@ -229,7 +229,7 @@ PATTERNS: Final = {
         rf"|{_EDGE}[2-9]\d{{3}}/\d{{4}}/\d{{4}}/\d{{4}}{_EDGE}"
         rf"|{_EDGE}(?:{_AMEX}){_EDGE}"
         r"|\b[A-Z]{2}\d{2}(?:[\s-]?[A-Z0-9]{4}){3,7}(?:[\s-]?[A-Z0-9]{1,3})?\b|\b[A-Z]{2}\d{2}(?:[\s-]?\d{4}){2}[\s-]?\d{3}\b"
-        r"|(?i:\b[a-z]{2}\d{2}[a-z0-9]{4}\d{7}[a-z0-9]{0,16}\b|\biban[\s:]*[a-z]{2}\d{2}(?:[\s-]?[a-z0-9]{4}){2,7}(?:[\s-]?\d{1,3})?\b)"
+        r"|(?i:\b[a-z]{2}\d{2}[a-z0-9]{4}\d{7}[a-z0-9]{0,16}\b|\b[a-z]{2}\d{2}\s[a-z0-9]{4}(?:\s\d{4}){2,5}(?:\s[a-z0-9]{1,3})?\b|\biban[\s:]*[a-z]{2}\d{2}(?:[\s-]?[a-z0-9]{4}){2,7}(?:[\s-]?\d{1,3})?\b)"
     ),
     "phone": (
         rf"\+\s?\d(?:[\s./_-]{{0,3}}\(?\d\)?){{6,14}}(?i:{_EXTENSION})"
@@ -240,8 +240,8 @@ PATTERNS: Final = {
         rf"|\d{{3}}[-. ]\d{{7}}|\d{{6}}-\d{{4}}|\d{{3}}[-. ]\d{{3}}[-. ]\d{{4}}"
         rf"|1/\d{{3}}/\d{{3}}/\d{{4}})(?i:{_EXTENSION}){_FIGURE}"
         r"|(?i:\b(?:ph|phn|phones?|tel|telephone|cell|cellphone|mob|mobile|landline|pagers?|paged|pgr|beeper|beep|fax|fx|call|calls"
-        rf"|called|callback|dial|text|reach)(?:\b{_WHOSE})?{_NUMBERED}(?:(?:\(?\d{{3}}\)?[\s./-]{{0,3}}){{1,2}}\d{{2}}\s?\d{{2}}\b{_EXTENSION}"
-        rf"{_MORE_PHONES}|0\d{{2,4}}[\s-]?\d{{3,4}}[\s-]?\d{{3,4}}\b))"
+        rf"|called|callback|dial|text|reach)(?:\b{_WHOSE})?{_NUMBERED}(?:0\d{{2,4}}[\s-]?\d{{3,4}}[\s-]?\d{{3,4}}\b"
+        rf"|(?:\(?\d{{3}}\)?[\s./-]{{0,3}}){{1,2}}\d{{2}}\s?\d{{2}}\b{_EXTENSION}{_MORE_PHONES}))"
         rf"|(?i:\b(?:office|home|work|contact)\b{_NUMBERED}(?:\([2-9]\d{{2}}\)\s?|[2-9](?:\d[1-9]|[1-46-9]0)[.-]\s?)\d{{4}}\b{_EXTENSION}{_MORE_PHONES})"
         rf"|(?i:\b(?:pager|beeper)\b{_NUMBERED}\d{{3,6}}\b)"
     ),
@@ -271,9 +271,9 @@ PATTERNS: Final = {
             rf"\b(?i:{_SURE_MONTH})(?:[/-]|\s?['’])\d{{2}}\b",  # no day: may and mar are words and units as well
             rf"\b{_DAYS_BEFORE}{_DAY}(?:[\s./-]*|\s+of\s+)(?i:{_SURE_MONTH})\b",
             rf"\b(?i:{_SURE_MONTH})[\s/-]*(?:the\s+)?{_DAY}{_DAYS_AFTER}\b",
-            rf"\b{_DAYS_BEFORE}{_DAY}\s?(?:of\s+)?(?:May|MAY|Mar|MAR)\b|\b{_DAY}(?:[/-]?(?i:mar)|[/-](?i:may))\b",
+            rf"\b{_DAYS_BEFORE}{_DAY}\s?(?:of\s+)?(?:May|MAY|Mar|MAR)\b|\b{_DAY}(?:[./-]?(?i:mar)|[./-](?i:may))\b",
             rf"\b(?:May|MAY|Mar\.?|MAR)\s{_DAY}{_DAYS_AFTER}\b|\bmay\s(?:0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)\b",
-            rf"(?i:\b(?:mar|may)(?:[/-]\d{{2}}|[/-]?{_DAY}|\s?['’]\d{{2}})\b)",
+            rf"(?i:\b(?:mar|may)(?:[/-]\d{{2}}|[./-]?{_DAY}|(?:\sof)?\s?['’]\d{{2}})\b)",
         )
     ),
     "age": (
@@ -284,7 +284,7 @@ PATTERNS: Final = {
         rf"[>≥~≈]?\s?(?:\d{{2,3}}\s?(?:-|to|and|or)\s?)?{_OLD}(?:\s?(?:-|to)\s?\d{{2,3}})?(?:\s?y(?:rs?|ears?)?)?(?:\s?/?\s?[fm])?\b"
         r"|\b(?:in\s+(?:his|her|their)\s+)?(?:mid|late|early)[\s-](?:90s|90's|nineties)|\bin\s+(?:his|her|their)\s+(?:90s|90's|nineties|100s)"
         r"|\b(?:ninety|(?:one\s+)?hundred)(?:[\s-]+(?:and\s+)?(?:one|two|three|four|five|six|seven|eight|nine|ten))?"
-        r"[\s-]+(?:years?|yrs?)[\s-]+old\b|\b(?:nonagenarian|centenarian)\b)|\b9\dM\b"
+        r"[\s-]+(?:years?|yrs?)[\s-]+old\b|\b(?:nonagenarian|centenarian)s?\b)|\b9\dM\b"
     ),
     "street": (
         rf"{_NUMBER}{_WHERE}(?:[\p{{Lu}}\d][\p{{L}}\p{{M}}\p{{N}}'.-]*\s+){{1,5}}(?:(?i:{_any(_KINDS)})|Ct)\b\.?(?:\s(?:N|S|E|W|NE|NW|SE|SW)\b)?{_UNIT}"
@@ -292,10 +292,11 @@ PATTERNS: Final = {
         rf"|{_NUMBER}(?:Broadway|Camino\s\p{{Lu}}\p{{L}}+|(?:Avenue|Ave\.?)\s(?:of\sthe\s\p{{Lu}}\p{{L}}+|[A-Z]\b)){_UNIT}"
         rf"|\b\d{{2,6}}\s+{_WHERE}(?:[\p{{Lu}}\d][\p{{L}}\p{{M}}\p{{N}}'.-]*\s+){{0,3}}{_CAPITAL_NAME}\s+"
         rf"(?i:{_any(_OTHER_KINDS)})\b{_UNIT}"
-        rf"|\b\d{{2,6}}\s+(?:{_NAME}\s+)?{_NAME}\s+{_any(_SHORT_KINDS)}\b\.?|\b\d{{3,6}}\s+\p{{Lu}}[\p{{L}}\p{{M}}'-]+\s+Pt\b\.?"
+        rf"|\b\d{{2,6}}\s+(?:[nsew]\.?\s+)?(?:{_NAME}\s+)?{_NAME}\s+dr\b\.?"
+        rf"|\b\d{{3,6}}\s+(?:[nsew]\.?\s+)?(?:{_NAME}\s+)?{_NAME}\s+(?:ln|st)\b\.?|\b\d{{3,6}}\s+\p{{Lu}}[\p{{L}}\p{{M}}'-]+\s+Pt\b\.?"
         r"|(?i:\b(?:p[\s./-]{0,2}o[\s./-]{0,2}|post\s+office\s+)(?:box|bx|drawer)\b[\s.:#]*(?:(?:no|num|number)\b[\s.:#]*)?"
-        r"(?:[a-z]-?)?\d+[a-z]?\b|\bp\.?o\.?b(?:\.\s*|\s+)#?\d+\b|\brural\s+route\s+\d+\b"
-        r"|\b(?:r\.?\s?r\.?|rural\s+route|star\s+route|r\.?f\.?d\.?|hc)\s*#?\s*\d+[\s,]*box\s*#?\s*\d+[a-z]?\b"
+        r"(?:[a-z]-?)?\d+(?:-?[a-z])?\b|\bp\.?o\.?b(?:\.\s*|\s+)#?\d+\b"
+        r"|\b(?:r\.?\s?r\.?|rural\s+route|star\s+route|r\.?f\.?d\.?|hc)\s*#?\s*\d+[\s,]*box\s*#?\s*\d+[a-z]?\b|\brural\s+route\s+\d+\b"
         r"|\bbox\s*#?\s*\d+[a-z]?[\s,]*(?:r\.?\s?r\.?|r\.?f\.?d\.?|rural\s+route)\s*#?\s*\d+\b"
         rf"|\b(?:\d{{1,6}}\s+)?(?:old\s+)?(?:(?:u\.?\s?s\.?|state|county|co\.?|cty\.?|old)\s+(?:route|rte|rt|highway|hwy|road|rd)"
         rf"|rte|highway|hwy|(?:fm|farm\s+to\s+market)\s(?:road|rd))\b\.?\s*\d{{1,4}}[a-z]?{_TOWARD}\b"

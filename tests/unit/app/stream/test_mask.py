@@ -339,3 +339,29 @@ def test_the_search_before_misses_no_way_of_writing_a_street(address: str, ways:
 def test_the_search_before_misses_no_date_of_birth_in_words(told: str) -> None:
     row, _ = masked(date_of_birth="1959-12-31", notes=f"born {told} here")
     assert row["notes"] == "born [redacted] here"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "1961-03-04",
+        "03/04/1961",
+        "DOB-1961-03-04",
+        "a4:5e:60:c2:19:0b",
+        "MRN889123",
+        "policy:AB88912",
+        "iban-DE8937040044",
+    ],
+)
+def test_an_id_that_looks_like_anybody_s_identifier_is_not_shown(told: str) -> None:
+    row, _ = masked(message_id=told, doctor_id=told)
+    assert told not in (row["message_id"], row["doctor_id"])
+    assert row["doctor_id"] == "*****"
+
+
+@pytest.mark.parametrize(
+    "told", ["ADT-20260314-000123", "MSG00001234567890", "DR-1042", "1234567893", "2026-03-14-0017"]
+)
+def test_an_ordinary_id_stays(told: str) -> None:
+    row, _ = masked(message_id=told, doctor_id=told)
+    assert (row["message_id"], row["doctor_id"]) == (told, told)
