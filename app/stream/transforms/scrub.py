@@ -36,7 +36,6 @@ WHOLE: Final = ("message_id", "doctor_id", "diagnosis_code", "patient_name", "ss
 
 _WRITTEN: Final = "__written"
 _FOLDED: Final = "__folded"
-_SPELLED: Final = "__spelled"
 _BETWEEN: Final = "\x1f"
 """Between two texts of a row: no value can hold it."""
 _PARTS: Final = 4
@@ -117,14 +116,8 @@ def _as_folded(people: pl.DataFrame) -> pl.DataFrame:
     born = people["born"].dt
     y, m, d = (pl.lit(born.to_string(part)) for part in ("%y", "%m", "%d"))
     month, day = pl.lit(born.month().cast(pl.String)), pl.lit(born.day().cast(pl.String))
-    named = pl.lit(born.to_string("%b").str.to_lowercase())
-    full = pl.lit(born.to_string("%B").str.to_lowercase())
-    sept = pl.when(pl.lit(born.month() == 9)).then(pl.lit("sept"))
     dates: list[tuple[pl.Expr, ...]] = [(y, m, d), (m, d, y), (d, m, y), (y, d, m), (m, y, d), (d, y, m)]
     dates += [(y, month, day), (month, day, y), (day, month, y)]
-    short = pl.when(pl.lit(born.year() % 100 < 10)).then(pl.lit(born.to_string("%y").str.tail(1)))
-    spelled = [(before, named) for before in (day, y, short)]
-    spelled += [(name, after) for name in (named, full, sept) for after in (d, day, y, short)]
     odd = (
         ~pl.col("parts").list.len().is_between(1, _PARTS)
         | pl.lit(people["born"].is_null() & people["date_of_birth"].is_not_null())
@@ -160,7 +153,6 @@ def _as_folded(people: pl.DataFrame) -> pl.DataFrame:
         pl.lit(people["address"].str.extract(r"\b([0-9]{5})(?:-[0-9]{4})?\D*$")).alias(f"zip{_FOLDED}"),
         pl.lit(born.to_string("%Y")).alias(f"year{_FOLDED}"),
         *(pl.concat_str(date).alias(f"born_{number}{_FOLDED}") for number, date in enumerate(dates)),
-        *(pl.concat_str(date).alias(f"born_{number}{_SPELLED}") for number, date in enumerate(spelled)),
     )
 
 
@@ -182,7 +174,7 @@ def _folded_together(people: pl.DataFrame) -> pl.DataFrame:
 
 
 def scrub(rows: pl.DataFrame, own: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
-    """Shown rows with ``TEXTS`` and ``WHOLE`` (String) scrubbed of the identifiers and ``terms`` in ``own``.
+    """Shown rows with ``TEXTS`` and ``WHOLE`` (String) scrubbed of the identifiers, ``born`` and ``terms`` in ``own``.
 
     ``known`` has Boolean columns named for texts: true where the text is a value of the reference table and stays. The
     three frames are of the same events, row by row.
@@ -315,9 +307,21 @@ def _may_hold_one(text: pl.Series, own: pl.DataFrame) -> pl.Series:
     before, after = (text.str.contains(form) for form in _SPELLED_DATES)
     if (spelled := (before | after) & ~found).any():
         places = spelled.arg_true()
-        held = _holds_any(text[places], own[places].select(cs.ends_with(_SPELLED)))
+        held = _holds_any(text[places], _births_in_words(own["born"][places]))
         found = found.scatter(places, held | text[places].str.contains(_DAY_OF_MONTH))
     return found
+
+
+def _births_in_words(born: pl.Series) -> pl.DataFrame:
+    """Day or year next to the month's name, of which one is in every date of birth with its month in letters."""
+    when = pl.col("born").dt
+    day, year = when.to_string("%d"), when.to_string("%y")
+    figures = (day, day.str.strip_chars_start("0"), year, year.str.strip_chars_start("0"))
+    full = when.to_string("%B").str.to_lowercase()
+    sept = pl.when(when.month() == 9).then(pl.lit("sept"))
+    dates = [(figure, full.str.head(3)) for figure in figures]
+    dates += [(name, figure) for name in (full.str.head(3), full, sept) for figure in figures]
+    return born.to_frame().select(pl.concat_str(date).alias(f"{number}") for number, date in enumerate(dates))
 
 
 def _holds_any(text: pl.Series, terms: pl.DataFrame) -> pl.Series:
