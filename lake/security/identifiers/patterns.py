@@ -92,7 +92,7 @@ _MBI: Final = "[ac-hjkmnp-rt-y]"
 _VALUE: Final = (
     r"(?:(?:[a-z]{1,5}[-./]?|(?-i:[A-Z]{1,5})\s)?(?:\d[\da-z]{3,}|\d{2,}[./-]\d{3,}|\d{1,4}(?:[-./ ]\d{1,4}){2,})"
     r"|(?:[a-z]{1,3}[-./]|(?-i:[A-Z]{1,3})\s)\d{2,}[-./ ]\d{2,}"
-    r"|[a-z]{1,5}-?\d{2,}[\da-z]*|\d[\da-z]{2,}-[a-z]*\d[\da-z]*)"
+    r"|(?:(?-i:[A-Z]{2})\s)?[a-z]{1,5}-?\d{2,}[\da-z]*|\d[\da-z]{2,}-[a-z]*\d[\da-z]*)"
     r"(?:[-./_][\da-z]+|\s[\da-z]*\d[\da-z]*|\s(?-i:[A-Z]{2,4}))*"
 )
 """An id after its keyword: four figures or more, with letters or in groups."""
@@ -207,7 +207,7 @@ PATTERNS: Final = {
     ),
     "numbered": (
         r"(?i:\b(?:(?:medicare|medicaid|mbi|hicn|insurance|policy|policies|pol|members?|subscriber|beneficiary|accounts?|accts?"
-        r"|accnt|acnt|a/c|licen[cs]es?|lic|dl|passports?|vin|mrns?|charts?|mr|(?:med(?:ical)?\s+)rec(?:ord)?s?|record"
+        r"|accnt|acnt|a/c|licen[cs]es?|lic|dl|passports?|vin|mrns?|charts?|mr|med(?:ical)?\.?\s+rec(?:ord)?s?|record"
         rf"|card|certificate|serial|s/n|ssn|social\s+security)\b{_NUMBERED}{_VALUE}|(?:m\.\s?r\.(?:\s?n\b\.?)?|rec\s*(?:#|no\b|num)){_NUMBERED}{_VALUE}"
         r"|(?:visits?|encounters?|enc|acc|csn|fin|har|(?:patient|pt)\.?\s*(?:id|no|num|number)|claims?|cases?|groups?|grp|accession|dea|npi)"
         rf"\b{_NUMBERED}{_LONG_VALUE}|(?:patient|pt)\.?\s*#\s*{_LONG_VALUE}"
@@ -265,7 +265,7 @@ PATTERNS: Final = {
             rf"(?i:\b{_DAYS_BEFORE}{_DAY}[\s.,/-]*(?:of\s+)?{_MONTH}[\s.,/-]*(?:{_FULL_YEAR})\b)",
             rf"(?i:\b{_DAY}(?:[\s/-]?|\.?\s?)(?:of\s+)?{_MONTH}[\s/-]?['’]?\d{{2}}\b)",
             rf"(?i:\b{_MONTH}[\s,/-]*(?:the\s+)?{_DAY}{_DAYS_AFTER}(?:[\s,/-]+{_FULL_YEAR}|,\s?\d{{2}}|/\d{{2}}|,?\s?['’]\d{{2}})\b)",
-            rf"(?i:\b\d{{2}}{_MONTH}\d{{2}}\b|\b{_MONTH}\s?\d{{1,2}}(?:st|nd|rd|th),?\s\d{{2}}\b)",
+            rf"(?i:\b\d{{2}}{_MONTH}\d{{2}}\b|\b{_MONTH}-{_DAY}-\d{{2}}\b|\b{_MONTH}\s?\d{{1,2}}(?:st|nd|rd|th),?\s\d{{2}}\b)",
             rf"(?i:\b{_FULL_YEAR}[\s.,/-]*{_MONTH}(?:[\s.,/-]*{_DAY})?\b)",
             rf"(?i:\b{_MONTH}[\s,./-]*(?:of\s+)?{_FULL_YEAR}\b)",
             rf"\b(?i:{_SURE_MONTH})(?:[/-]|\s?['’])\d{{2}}\b",  # no day: may and mar are words and units as well
@@ -278,16 +278,18 @@ PATTERNS: Final = {
     ),
     "age": (
         rf"(?i:(?:\b|pt|_){_OLD_TOO}{_OLD}(?:\.\d+|\s\d/\d|\s?½|\s+and\s+a\s+half)?\+?[\s_-]*"
-        r"(?:y\.?[\s_/-]?o(?:\.?[a-z]{0,2}[fma])?\.?|y[\s-]old|yrs?\.?|years?)\b\.?(?:[\s-]*(?:old|of\s+age)\b)?"
+        r"(?:y\.?[\s_/-]?o(?:\.?[a-z]{0,2}[fma])?\.?|y[\s-]old|yrs?\.?|years?)\b\.?(?:[\s-]*(?:olds?|of\s+age)\b)?"
         rf"|\b{_OLD}\s?(?:y\s?/?\s?[fm]|y\s?\d{{1,2}}\s?mo?|y|/\s?[fm])\b|\b[fm]/{_OLD}\b|\b{_OLD}[\s-](?:male|female|man|woman)\b"
         r"|\bage[ds]?(?:/sex|\s+range)?(?:\s*\(?(?:in\s+)?y(?:ea)?rs?\)?)?[\s:=(-]*(?:is\s+|of\s+|about\s+|around\s+|approx(?:\.|imately)?\s*)?"
-        rf"[>≥~≈]?\s?(?:\d{{2,3}}\s?(?:-|to|and|or)\s?)?{_OLD}(?:\s?(?:-|to)\s?\d{{2,3}})?(?:\s?y(?:rs?|ears?)?)?(?:\s?/?\s?[fm])?\b"
+        rf"[>≥~≈]?\s?(?:\d{{2,3}}\s?(?:-|to|and|or)\s?)?{_OLD}(?:\.\d+)?(?:\s?(?:-|to)\s?\d{{2,3}})?(?:\s?y(?:rs?|ears?|[./]?\s?o)?)?(?:\s?/?\s?[fm])?\b"
         r"|\b(?:in\s+(?:his|her|their)\s+)?(?:mid|late|early)[\s-](?:90s|90's|nineties)|\bin\s+(?:his|her|their)\s+(?:90s|90's|nineties|100s)"
         r"|\b(?:ninety|(?:one\s+)?hundred)(?:[\s-]+(?:and\s+)?(?:one|two|three|four|five|six|seven|eight|nine|ten))?"
         r"[\s-]+(?:years?|yrs?)[\s-]+old\b|\b(?:nonagenarian|centenarian)s?\b)|\b9\dM\b"
     ),
     "street": (
-        rf"{_NUMBER}{_WHERE}(?:[\p{{Lu}}\d][\p{{L}}\p{{M}}\p{{N}}'.-]*\s+){{1,5}}(?:(?i:{_any(_KINDS)})|Ct)\b\.?(?:\s(?:N|S|E|W|NE|NW|SE|SW)\b)?{_UNIT}"
+        rf"(?i:\b(?:\d{{1,6}}\s+)?(?:old\s+)?(?:(?:u\.?\s?s\.?|state|county|co\.?|cty\.?|old)\s+(?:route|rte|rt|highway|hwy|road|rd)"
+        rf"|rte|highway|hwy|(?:fm|farm\s+to\s+market)\s(?:road|rd))\b\.?\s*\d{{1,4}}[a-z]?{_TOWARD}\b)"
+        rf"|{_NUMBER}{_WHERE}(?:[\p{{Lu}}\d][\p{{L}}\p{{M}}\p{{N}}'.-]*\s+){{1,5}}(?:(?i:{_any(_KINDS)})|Ct)\b\.?(?:\s(?:N|S|E|W|NE|NW|SE|SW)\b)?{_UNIT}"
         rf"|(?i:{_NUMBER}(?:[\p{{L}}'.-]+\s+){{1,2}}{_any(_SURE_KINDS)}\b\.?){_UNIT}"
         rf"|{_NUMBER}(?:Broadway|Camino\s\p{{Lu}}\p{{L}}+|(?:Avenue|Ave\.?)\s(?:of\sthe\s\p{{Lu}}\p{{L}}+|[A-Z]\b)){_UNIT}"
     ),
@@ -298,11 +300,9 @@ PATTERNS: Final = {
         rf"|\b\d{{3,6}}\s+(?:[nsew]\.?\s+)?(?:{_NAME}\s+)?{_NAME}\s+(?:ln|st)\b\.?|\b\d{{3,6}}\s+\p{{Lu}}[\p{{L}}\p{{M}}'-]+\s+Pt\b\.?"
         r"|(?i:\b(?:p[\s./-]{0,2}o[\s./-]{0,2}|post\s+office\s+)(?:box|bx|drawer)\b[\s.:#]*(?:(?:no|num|number)\b[\s.:#]*)?"
         r"(?:[a-z]-?)?\d+(?:-?[a-z])?\b|\bp\.?o\.?b(?:\.\s*|\s+)#?\d+\b"
-        r"|\b(?:r\.?\s?r\.?|rural\s+route|star\s+route|r\.?f\.?d\.?|hc)\s*#?\s*\d+[\s,]*box\s*#?\s*\d+[a-z]?\b|\brural\s+route\s+\d+\b"
+        r"|\b(?:r\.?\s?r\.?|rural\s+route|star\s+route|r\.?f?\.?d\.?|hc)\s*#?\s*\d+[\s,]*box\s*#?\s*\d+[a-z]?\b|\brural\s+route\s+\d+\b"
         r"|\bbox\s*#?\s*\d+[a-z]?[\s,]*(?:r\.?\s?r\.?|r\.?f\.?d\.?|rural\s+route)\s*#?\s*\d+\b"
-        rf"|\b(?:\d{{1,6}}\s+)?(?:old\s+)?(?:(?:u\.?\s?s\.?|state|county|co\.?|cty\.?|old)\s+(?:route|rte|rt|highway|hwy|road|rd)"
-        rf"|rte|highway|hwy|(?:fm|farm\s+to\s+market)\s(?:road|rd))\b\.?\s*\d{{1,4}}[a-z]?{_TOWARD}\b"
-        rf"|\b\d{{1,6}}\s+(?:old\s+)?(?:route|rt|u\.?s\.?)\b[\s.-]*\d{{1,4}}{_TOWARD}\b|\b(?:off|along|near|on|at)\s+(?:route|rt)\b\.?\s*\d{{1,4}}{_TOWARD}\b)"
+        rf"|\b\d{{1,6}}\s+(?:old\s+)?(?:route|rt|u\.?s\.?)\b[\s.-]*\d{{1,4}}[a-z]?{_TOWARD}\b|\b(?:off|along|near|on|at)\s+(?:route|rt)\b\.?\s*\d{{1,4}}{_TOWARD}\b)"
         rf"|\b(?:Route\s\d{{1,4}}|RT\d{{2,3}}|\d{{2,6}}\s+(?:CR|SR)\s\d{{2,4}}|FM\s\d{{3,4}}){_TOWARD}\b"
     ),
     "zip": (
