@@ -11,15 +11,11 @@ from typing import Final
 from benchmarks.harness import machine, record
 from benchmarks.harness.result import Result
 from benchmarks.suites import (
-    compaction,
-    dashboard,
     footprint,
     gold,
     history,
     ingest,
-    large,
     latency,
-    memory,
     scale,
     scrub,
     versus_spark,
@@ -28,16 +24,12 @@ from lake.errors import WardlakeError
 
 BENCHMARKS: Final[dict[str, Callable[[argparse.Namespace], Result]]] = {
     "ingest": lambda asked: ingest.run(asked.events or 2_000_000, asked.repeat),
-    "memory": lambda asked: memory.run(asked.events or 1_000_000),
-    "large": lambda asked: large.run(asked.megabytes),
     "scrub": lambda _: scrub.run(),
     "latency": lambda _: latency.run(),
     "footprint": lambda _: footprint.run(),
     "scale": lambda asked: scale.run(asked.events or 5_000_000),
     "history": lambda asked: history.run(asked.batches),
     "gold": lambda asked: gold.run(asked.events or 1_000_000),
-    "dashboard": lambda asked: dashboard.run(asked.events or 1_000_000),
-    "compaction": lambda asked: compaction.run(asked.batches // 4),
 }
 
 
@@ -53,9 +45,8 @@ def main() -> None:
     """Run the benchmarks named on the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("which", nargs="*", help=f"{', '.join(BENCHMARKS)} (all if none is named), {', '.join(OPT_IN)}")
-    parser.add_argument("--events", type=int, help="memory takes 10, gold and dashboard 20 times it, scale up to it")
-    parser.add_argument("--batches", type=int, default=20_000, help="of history; compaction takes a quarter")
-    parser.add_argument("--megabytes", type=int, default=600, help="of messages of each size, for large")
+    parser.add_argument("--events", type=int, help="gold takes 20 times it, scale up to it")
+    parser.add_argument("--batches", type=int, default=20_000, help="of history")
     parser.add_argument("--repeat", type=int, default=3, help="runs of ingest whose median counts")
     parser.add_argument("--out", type=Path, default=Path("data/benchmarks"), help="where the JSON goes")
     parser.add_argument("--record", action="store_true", help="put table, JSON and chart into docs/benchmarks")

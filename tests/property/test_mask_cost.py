@@ -30,7 +30,7 @@ PIECES: Final = st.sampled_from(
         "[redacted] ", "[redacted]", "aa ", "a", "aA", "a1", "1", "1 ", "12-", "12/", "a@b.", "a.b.",
         "a at b dot ", "JANE ROE ", "jAnE ", "roe", "Roe, J. ", "4 5 61 ", "12 Oak ", "12 Élan ", "may 5 ",
         "AB12 ", "call me at ", "reg ab12 ", "ü", "é\u0301", "王", "\u200b", "123-45-", "MRN-100001", ".", "(((",
-        "x@", "90 ",
+        "x@", "90 ", "12 birch ", "12 Bull ", "MRN 88912, ", "age 90-", "tel 555-8834, ", "PO Box ", "Élan 12 ",
     ]
 )  # fmt: skip
 CODED: Final = ("event_type", "event_time", "sex", "severity", "disposition", "diagnosis_code")

@@ -28,10 +28,15 @@ _MASKED: Final = "__masked"
 _NO_ID: Final = (
     r"(?:^|[^0-9])(?:[0-9]{3}[-._/:](?:[0-9]{2}|[0-9]{3})[-._/:][0-9]{4}|(?:[0-9]{4}[-._/:]){3}[0-9]{4})(?:[^0-9]|$)"
     r"|^\+[0-9]|(?i:ssn)[^0-9]?[0-9]|(?:[0-9]{1,3}\.){3}[0-9]|\.(?i:com|org|net|edu|gov|info|io|example)(?:/|$)"
-    r"|(?i:(?:^|[^a-z0-9])[1-9][a-z][a-z0-9][0-9][-._]?[a-z][a-z0-9][0-9][-._]?[a-z]{2}[0-9]{2}(?:[^a-z0-9]|$))"
+    r"|(?i:(?:^|[^a-z0-9])[1-9][a-z][a-z0-9][0-9][-._]?[a-z][a-z0-9][0-9][-._]?[a-z]{2}[0-9]{2}(?:[^a-z0-9]|$)"
+    r"|^(?:[a-z]+[^a-z0-9]+)?(?:(?:18|19|20)[0-9]{2}[-./][0-9]{1,2}[-./][0-9]{1,2}"
+    r"|[0-9]{1,2}[-./][0-9]{1,2}[-./][0-9]{4})$"
+    r"|(?:^|[^a-z0-9])[0-9a-f]{2}(?:[:-][0-9a-f]{2}){5}(?:[^a-z0-9]|$)"
+    r"|(?:^|[^a-z])(?:mrn|dob|ssn|iban|acct|account|policy|passport|license|medicare|medicaid)[^a-z0-9]*[a-z]{0,2}[0-9])"
 )
-"""An SSN, a phone, card or Medicare number or an address of the net, which no id may show. Dates and ten digits in a
-row are none: messages are numbered by day, doctors by an NPI."""
+"""An SSN, a phone, card or Medicare number, an address of the net, a MAC address, a date alone, or a number after its
+keyword, which no id may show. A date among other figures and ten digits in a row are none: messages are numbered by
+day, doctors by an NPI."""
 _CITY: Final = r"\p{L}[\p{L} .'’-]*?"
 _STATE: Final = r"[A-Z]{2}"
 _ZIP_AND_COUNTRY: Final = r"(?:\s+\d{5}(?:-\d{4})?)?(?:,?\s*(?:USA|US|United States))?\s*$"

@@ -29,6 +29,9 @@ _MOST_JOINED: Final = 12
 """How many may, with nothing between them: sMiTh."""
 _MOST_LOOKS: Final = 4
 """How often a text is looked at: each time less is left."""
+_OF_DAY: Final = frozenset(words("st nd rd th of the"))
+"""What may be next to a day where the month is a word: 31st, 4th of."""
+_MOST_STEPS: Final = 4
 _GAP: Final = 3
 """Most characters between the parts of a date."""
 Piece = tuple[str, int, int]
@@ -152,13 +155,31 @@ class _Birth(NamedTuple):
 
     def about(self, pieces: list[Piece], year: int) -> Iterator[tuple[int, int]]:
         """Where the piece numbered ``year`` is the year, with a day and a month close to it."""
-        for first in range(max(0, year - 2), min(year, len(pieces) - 3) + 1):
-            three = pieces[first : first + 3]
-            if three[1][1] - three[0][2] > _GAP or three[2][1] - three[1][2] > _GAP:
+        around = [*self._next(pieces, year, -1)[::-1], year, *self._next(pieces, year, 1)]
+        for places in zip(around, around[1:], around[2:], strict=False):
+            if year not in places:
                 continue
-            one, other = (part for place, (part, _, _) in enumerate(three) if first + place != year)
+            one, other = (pieces[place][0] for place in places if place != year)
+            in_words = one.isalpha() or other.isalpha()
+            if not in_words and (places[2] - places[0] > 2 or len(pieces[year][0]) == 1):
+                continue
             if (one in self.days and other in self.months) or (one in self.months and other in self.days):
-                yield three[0][1], three[2][2]
+                yield pieces[places[0]][1], pieces[places[2]][2]
+
+    @staticmethod
+    def _next(pieces: list[Piece], place: int, step: int) -> list[int]:
+        """The next two pieces on one side that are close by, less those of ``_OF_DAY``."""
+        found = list[int]()
+        for _ in range(_MOST_STEPS):
+            before, place = place, place + step
+            if not 0 <= place < len(pieces):
+                break
+            left, right = sorted((before, place))
+            if pieces[right][1] - pieces[left][2] > _GAP:
+                break
+            if pieces[place][0] not in _OF_DAY:
+                found.append(place)
+        return found[:2]
 
 
 def _pieces(text: str) -> list[Piece]:

@@ -13,7 +13,7 @@ digit, between letters and digits, and before a capital after a small letter. On
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from itertools import pairwise, permutations
 from typing import Final, NamedTuple
@@ -55,12 +55,22 @@ _FULL_DIRECTIONS: Final = words("north south east west northeast northwest south
 _DIRECTIONS: Final = words("n s e w ne nw se sw")
 STREET_KINDS: Final = {word: words(family) for family in _FAMILIES for word in words(family)}
 """A word for a kind of street → the words that people use for it."""
-_STARTS: Final = {
-    **STREET_KINDS,  # Avenue of the Americas, Route 66
-    **{word: (*pair, "") for pair in zip(_FULL_DIRECTIONS, _DIRECTIONS, strict=True) for word in pair},
-    **{word: pair for pair in (("saint", "st"), ("mount", "mt"), ("fort", "ft")) for word in pair},
-}
-"""The first word of a street's name → what people write for it; a direction may be left out."""
+DIRECTIONS: Final = {word: (*pair, "") for pair in zip(_FULL_DIRECTIONS, _DIRECTIONS, strict=True) for word in pair}
+"""A word for a direction → what people write for it: it may be left out."""
+SAINTS: Final = {word: pair for pair in (("saint", "st"), ("mount", "mt"), ("fort", "ft")) for word in pair}
+"""The first word of a street's name → what people write for it."""
+_NO_NAME: Final = frozenset((*DIRECTIONS, *SAINTS))
+_NUMBERED_ROADS: Final = (
+    *(
+        of + kind
+        for of in ("us", "state", "st", "county", "co", "cty", "old", "")
+        for kind in words("route rte rt highway hwy road rd")
+        if of or kind not in ("road", "rd")
+    ),
+    *words("cr sr sh us fm fmroad fmrd"),
+)
+"""What people write before the number of a road (County Road 42, US-9), run together."""
+ROAD: Final = r"(?:route|rte|rt|highway|hwy|road|rd|cr|sr|sh|us|fm)"
 _UNIT: Final = re.compile(r"(?i) (?:apt|apartment|suite|ste|unit|floor|fl|room|rm|#)\.? ?#? ?[\w-]*$")
 
 _NAME_SPLIT: Final = re.compile(r"[\s,;/()\"“”^._]+")
@@ -68,8 +78,16 @@ _PART_SPLIT: Final = re.compile(r"\W+")
 _HYPHENS: Final = re.compile(r"[-\u2010-\u2015\u2212]+")
 _CITY_AND_STATE: Final = re.compile(r"[^,\n0-9]+, ?[A-Z]{2}(?: [0-9]{5}(?:-[0-9]{4})?)?")
 _ZIP: Final = re.compile(r"\b(\d{5})(?:-(\d{4}))?(?:,? ?(?:USA|US|United States))?$")
-_NUMBERS: Final = frozenset(words("one two three four five six seven eight nine ten eleven twelve"))
-_PO_BOX: Final = re.compile(r"(?i)(?:p\.? ?o\.? ?(?:box|b\.?)|post office box) ?#? ?(\d+)")
+_STREET_SPLIT: Final = re.compile(r"[\s.]+")
+_ROAD_LINE: Final = re.compile(
+    rf"(?:(\d+[a-z]?) )?(?:old )?(?:(?:us|state|st|county|co|cty|farm to market) ?)?{ROAD} ?(?:road |rd )?"
+    r"(\d+[a-z]?)\b.*"
+)
+NUMBERS: Final = frozenset(words("one two three four five six seven eight nine ten eleven twelve"))
+_PO_BOX: Final = re.compile(
+    r"(?i)(?:p[ ./-]*o[ ./-]*(?:box|bx|drawer|b\.?)|post office box)[ .:#]*(?:no\b|number)?[ .:#]*"
+    r"((?:[a-z]-?)?\d+[a-z]?)"
+)
 _COUNTRY: Final = frozenset(words("usa us unitedstates"))
 _EXTENSION: Final = re.compile(r"(?i)\s*(?:ext|x|#|;).*")
 _BIRTH_FORMS: Final = ("%Y-%m-%d", "%m/%d/%Y", "%Y%m%d", "%m/%d/%y", "%d.%m.%Y", "%B %d, %Y", "%d %B %Y", "%d-%b-%Y")
@@ -81,6 +99,9 @@ _SHORT_ID: Final = 3
 _INSIDE_ID: Final = 5
 _INSIDE_NUMBER: Final = 5
 _INSIDE_NAME: Final = 6
+_ID_WORDS: Final = tuple(
+    name + more for name in words("mrn mr id ptid patientid chart") for more in ("", "no", "number")
+)
 TELLING: Final = 4
 """Digits of an id, without zeros before them, that are looked for at all."""
 TELLING_LOCAL: Final = 8
@@ -89,6 +110,7 @@ _LONGEST_PHONE: Final = 15
 _DIALLED: Final = 7
 """Digits of a phone number within its area."""
 _MOST_PARTS: Final = 32
+_MOST_KINDS: Final = 3
 HEAD: Final = 2
 
 
@@ -113,6 +135,7 @@ def spellings_of(record: Mapping[str, str | None]) -> Spellings:
     _add_address(record.get("address") or "", found, inside)
     for field in ("patient_id", "visit_id"):
         _add_id(record.get(field) or "", found, inside)
+    _add_short_number(record.get("patient_id") or "", found)
     born = _add_birth(record.get("date_of_birth") or "", found, inside)
     heads = frozenset(word[:HEAD] for word in found | shy)
     return Spellings(frozenset(found), shy, heads, tuple(needle[:LONGEST] for needle in inside), born)
@@ -235,6 +258,13 @@ def _add_id(value: str, found: set[str], inside: set[str]) -> None:
             found.add(number)
 
 
+def _add_short_number(value: str, found: set[str]) -> None:
+    """A few figures with zeros before them say something next to their keyword alone: MRN 455 of 00455."""
+    number = folded(value).lstrip("0")
+    if number.isdigit() and _SHORT_ID <= len(number) < TELLING:
+        found.update(word + number for word in _ID_WORDS)
+
+
 def _add_birth(value: str, found: set[str], inside: set[str]) -> date | None:
     text = value.strip()
     for form in _BIRTH_FORMS:
@@ -270,28 +300,69 @@ def _add_address(value: str, found: set[str], inside: set[str]) -> None:
 
 def _add_street(line: str, found: set[str], inside: set[str]) -> None:
     if box := _PO_BOX.fullmatch(line):
-        found.update(name + box[1] for name in ("pobox", "box", "pob"))
+        found.update(name + folded(box[1]) for name in ("pobox", "box", "pob", "pobx", "podrawer"))
         return
-    tokens = [token for token in map(folded, _UNIT.sub("", line).split()) if token]
+    tokens = _tokens_of(line)
+    if road := _ROAD_LINE.fullmatch(" ".join(tokens)):
+        ways = [way + road[2] for way in _NUMBERED_ROADS]
+        found.update(ways)
+        inside.update(road[1] + way for way in ways if road[1])
+        return
+    if not _kinds_in(tokens):
+        tokens = _tokens_of(_UNIT.sub("", line))
     if len(tokens) > 1 and tokens[-1].isdigit() and not tokens[0][0].isdigit():
         tokens = [tokens[-1], *tokens[:-1]]  # the number last, as in much of Europe
     number = tokens.pop(0) if tokens and tokens[0][0].isdigit() else ""
-    if not number and len(tokens) > 2 and tokens[0] in _NUMBERS:
+    if not number and len(tokens) > 2 and tokens[0] in NUMBERS:
         tokens.pop(0)
     while len(tokens) > 1 and tokens[0].isdigit():  # a fraction
         tokens.pop(0)
-    if len(tokens) > 1 and tokens[-1] in (*_DIRECTIONS, *_FULL_DIRECTIONS):
+    if len(tokens) > 1 and tokens[-1] in DIRECTIONS:
         tokens.pop()
     if not tokens or (not number and len(tokens) < 2):
         return
-    kinds = STREET_KINDS.get(tokens[-1], (tokens[-1],)) if len(tokens) > 1 else ("",)
-    named = tokens[:-1] if len(tokens) > 1 else tokens
-    for start in _STARTS.get(named[0], (named[0],)) if len(tokens) > 1 else named[:1]:
-        name = start + "".join(named[1:])
+    for name, kinds in _names_of(tokens):
         if number:
             (inside if len(number + name) >= _INSIDE_ID else found).update((number + name, name + number))
-        for kind in filter(None, kinds):
+        for kind in kinds:
             (inside if len(name + kind) > _INSIDE_NAME else found).add(name + kind)
+
+
+def _tokens_of(line: str) -> list[str]:
+    return [token for token in map(folded, _STREET_SPLIT.split(line)) if token]
+
+
+def _kinds_in(tokens: Sequence[str]) -> list[int]:
+    """Where a word for a kind of street has a name before it; the first few."""
+    places, named = list[int](), False
+    for place, token in enumerate(tokens):
+        if token in STREET_KINDS and named:
+            places.append(place)
+        named = named or not (token in STREET_KINDS or token in _NO_NAME or (place == 0 and token[0].isdigit()))
+    return places[:_MOST_KINDS]
+
+
+def _names_of(tokens: list[str]) -> Iterator[tuple[str, Sequence[str]]]:
+    """The ways to write the street's name, each with those of its kind.
+
+    What follows a word for a kind is left off (Ave 2nd Fl), but that word may belong to the name (Old Mill Road): each
+    is taken for the last one.
+    """
+    last = len(tokens) - 1
+    no_kind = tokens[last] not in STREET_KINDS and all(token in _NO_NAME for token in tokens[:last])
+    for end in _kinds_in(tokens) or [len(tokens) if no_kind else last]:
+        kinds = STREET_KINDS.get(tokens[end], (tokens[end],)) if end <= last else ()
+        yield from ((name, kinds) for name in _written(tokens[: max(1, end)]))
+
+
+def _written(named: list[str]) -> set[str]:
+    """A street's name run together, its direction and first word in each way."""
+    begin = 0
+    while begin < len(named) - 1 and named[begin] in DIRECTIONS:
+        begin += 1
+    direction, first, rest = "".join(named[:begin]), named[begin], "".join(named[begin + 1 :])
+    firsts = SAINTS.get(first) or STREET_KINDS.get(first) or (first,)
+    return {before + one + rest for before in DIRECTIONS.get(direction, (direction, "")) for one in firsts}
 
 
 def street_lines(lines: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from benchmarks.harness.result import Result
-from benchmarks.suites import footprint, history, ingest, large, latency, memory, scale
+from benchmarks.suites import footprint, history, ingest, latency, scale
 from benchmarks.suites.latency import Load, Measured
 from lake.contracts.tables import SILVER
 
@@ -59,26 +59,6 @@ def test_ingest_that_is_repeated() -> None:
     limit, ours, stock = records(result)
     assert all(one["events/s"] > 0 for one in (limit, ours, stock))
     assert ours["MB on disk"] > limit["MB on disk"] > stock["MB on disk"] > 0
-
-
-@pytest.mark.slow
-def test_large() -> None:
-    found = records(large.run(megabytes=4))
-    assert [row["messages"] for row in found] == [5714, 597, 65, 4]
-    assert all(row[f"{work} peak MB"] > 50 for row in found for work in ("stream", "verify", "replay"))
-
-
-@pytest.mark.slow
-def test_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "FRESH", 1)
-    result = memory.run(events=30_000)  # two landings, or there is no time from one to the next
-    peaks = [row["peak RSS MB meanwhile"] for row in records(result)]
-    assert len(peaks) == memory.STEPS
-    assert min(peaks) > 100
-    of_one, of_highest, *_ = (ratio.value for ratio in result.ratios)
-    assert of_one is not None
-    assert of_highest is not None
-    assert of_one >= of_highest > 0
 
 
 @pytest.mark.slow

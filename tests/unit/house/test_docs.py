@@ -18,8 +18,6 @@ FENCE: Final = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
 LINK: Final = re.compile(r"!?\[[^\]]*\]\((?P<target>[^)\s]+)[^)]*\)")
 HEADING: Final = re.compile(r"^#+ +(.+?)\s*$", re.MULTILINE)
 SETTING_ROW: Final = re.compile(r"^\| `WARDLAKE_(\w+)` \| (.+?) \| (.+?) \| (.+?) \|$", re.MULTILINE)
-# A term of the glossary is in bold at the start of its line, list item or table row.
-TERM: Final = re.compile(r"^(?:[-*] |\| )?\*\*(?P<term>[^*]+)\*\*", re.MULTILINE)
 
 
 NO_FLAG: Final = (
@@ -110,12 +108,6 @@ def test_every_variable_of_compose_is_in_the_example() -> None:
     assert used == {name for name, _ in shown} - {"COMPOSE_PROFILES"}
     told = dict(re.findall(r"\$\{(\w+):-([^}@]*)[^}]*\}", (ROOT / "compose.yaml").read_text("utf-8")))
     assert told == {name: default for name, default in shown if name in told}
-
-
-def test_the_glossary_is_sorted_and_has_no_term_twice() -> None:
-    terms = [found["term"].casefold() for found in TERM.finditer(prose(ROOT / "docs" / "reference" / "glossary.md"))]
-    assert terms
-    assert terms == sorted(set(terms))
 
 
 def root_command() -> Any:

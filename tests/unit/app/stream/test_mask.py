@@ -18,6 +18,7 @@ from lake.security import masking_policy as policies
 from lake.security.encryption import LakeKey
 from lake.security.masking_policy import Policy
 from tests.corpus.bad_input import FULL, NOW, event
+from tests.unit.lake.security.test_spelling import STREETS
 
 KEY: Final = LakeKey(bytes(range(32)))
 DISPLAY: Final = policies.load("display")
@@ -323,3 +324,44 @@ def test_the_content_hash_tells_records_apart_by_all_but_the_message_id() -> Non
 
 def test_a_value_that_moves_to_the_next_field_changes_the_content_hash() -> None:
     assert content(ward="B7", bed=None) != content(ward=None, bed="B7")
+
+
+@pytest.mark.parametrize(("address", "ways"), STREETS.items())
+def test_the_search_before_misses_no_way_of_writing_a_street(address: str, ways: str) -> None:
+    for way in ways.split(", "):
+        row, _ = masked(address=address, notes=f"lives on {way} now")
+        assert row["notes"] == "lives on [redacted] now"
+
+
+@pytest.mark.parametrize(
+    "told", ["Dec 31st, 59", "December 31 59", "31st of December 59", "59 dec 31", "Dec the 31st 59"]
+)
+def test_the_search_before_misses_no_date_of_birth_in_words(told: str) -> None:
+    row, _ = masked(date_of_birth="1959-12-31", notes=f"born {told} here")
+    assert row["notes"] == "born [redacted] here"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "1961-03-04",
+        "03/04/1961",
+        "DOB-1961-03-04",
+        "a4:5e:60:c2:19:0b",
+        "MRN889123",
+        "policy:AB88912",
+        "iban-DE8937040044",
+    ],
+)
+def test_an_id_that_looks_like_anybody_s_identifier_is_not_shown(told: str) -> None:
+    row, _ = masked(message_id=told, doctor_id=told)
+    assert told not in (row["message_id"], row["doctor_id"])
+    assert row["doctor_id"] == "*****"
+
+
+@pytest.mark.parametrize(
+    "told", ["ADT-20260314-000123", "MSG00001234567890", "DR-1042", "1234567893", "2026-03-14-0017"]
+)
+def test_an_ordinary_id_stays(told: str) -> None:
+    row, _ = masked(message_id=told, doctor_id=told)
+    assert (row["message_id"], row["doctor_id"]) == (told, told)

@@ -155,6 +155,50 @@ def test_streets_of_many_kinds(address: str, text: str, shown: str) -> None:
     assert told(text, address=address) == shown
 
 
+STREETS: Final = {
+    **{
+        f"4418 W Fullerton Ave{unit}, Chicago, IL 60639": "Fullerton Ave, 4418 W Fullerton Ave, 4418 Fullerton, "
+        "W. Fullerton Avenue, 4418 West Fullerton Av"
+        for unit in (" 2nd Fl", " Basement", " Bldg C", " 3R", " Lot 9", " rear", " Apt 3")
+    },
+    "902 St. Andrews Pl, Troy, NY 12180": "St Andrews Pl, Saint Andrews Place, 902 St Andrews, 902 St. Andrews",
+    "902 St. Andrews, Troy, NY 12180": "902 Saint Andrews, 902 St Andrews",
+    "2240 Mt. Vernon Ave, Troy, NY 12180": "Mount Vernon Ave, Mt. Vernon Avenue, mt vernon ave, 2240 Mt Vernon",
+    "2240 E Mt Vernon Ave, Troy, NY 12180": "East Mount Vernon Avenue, Mt. Vernon Avenue, 2240 E. Mt. Vernon",
+    "118 N Saint Clair St, Troy, NY 12180": "N St Clair St, 118 St Clair, North St. Clair Street",
+    "402 N.E. 5th St, Troy, NY 12180": "NE 5th St, 402 Northeast 5th Street, 5th Street",
+    "3305 Route 202, Troy, NY 12180": "Rt 202, Rte. 202, RT202, Rte 202, 3305 Rt 202",
+    "501 County Road 42, Troy, NY 12180": "501 CR 42, Co Rd 42, 501 Cty. Rd. 42, County Rd. 42",
+    "2217 State Rte 9, Troy, NY 12180": "State Route 9, 2217 Rte 9, State Rt 9, 2217 SR 9",
+    "77 US Highway 9 N, Troy, NY 12180": "US Hwy 9, 77 US-9, US Highway 9",
+    "9 Old Mill Rd, Troy, NY 12180": "Old Mill Road, 9 Old Mill",
+}
+
+
+@pytest.mark.parametrize(("address", "ways"), STREETS.items())
+def test_a_street_in_each_way_of_writing_it(address: str, ways: str) -> None:
+    assert [told(f"on {way}; home", address=address) for way in ways.split(", ")] == [f"on {R}; home"] * len(
+        ways.split(", ")
+    )
+
+
+@pytest.mark.parametrize(
+    ("born", "text"),
+    [
+        ("1959-12-31", "Dec 31st, '59"),
+        ("1961-11-07", "November 7 61"),
+        ("1961-11-07", "7th of November, 61"),
+        ("2003-09-27", "Sept the 27th 03"),
+    ],
+)
+def test_a_date_of_birth_in_words_goes_whole(born: str, text: str) -> None:
+    assert told(f"born {text}, home", date_of_birth=born) == f"born {R}, home"
+
+
+def test_a_short_number_is_found_after_its_keyword() -> None:
+    assert told("MRN 455, MRN # 455, 455 mL", patient_id="00455") == f"{R}, {R}, 455 mL"
+
+
 @pytest.mark.parametrize(
     "text",
     ["4.5.1961", "1961/5/4", "NOV51961", "NOVEMBER051961", "Nov0561", "19610511", "D19611105", "61-05-11", "5 11 61"],
