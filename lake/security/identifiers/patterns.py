@@ -30,7 +30,7 @@ _TWO_WORD_STATES: Final = (
 _KINDS: Final = words(
     "alley aly avenue av ave boulevard blvd circle cir court crescent cres drive dr expressway expy freeway fwy "
     "heights hts highway hwy lane ln loop parkway pkwy pike place pl plaza plz ridge rdg road rd row square squares sq "
-    "street st terrace ter terr trail trl turnpike tpke way wy pky xing cove"
+    "street st terrace ter terr trail trl turnpike tpke way wy pky xing cove cv"
 )
 _SURE_KINDS: Final = words("street avenue ave boulevard blvd terrace lane parkway pkwy road rd highway")
 """Kinds that make a street of words in small letters too; the others need a capital before them."""
@@ -106,7 +106,7 @@ _MORE_VALUES: Final = (
 )
 _ENDING: Final = r"[\s:#=()-]*(?:(?:is|are|in|with|of)\s+)?\d{4}\b"
 _EXTENSION: Final = r"(?:[\s,;]*(?:x|ext\.?|extn\.?|extension|#)[\s.:=]*\d{1,6}|/\d{4}\b)?"
-_MORE_PHONES: Final = r"(?:(?:\s*[,&/]\s*|\s+(?:and|or)\s+)(?:\d{3}[\s.-]?){1,2}\d{4}\b|\s+or\s+\d{4}\b)*"
+_MORE_PHONES: Final = r"(?:(?:\s*[,&/]\s*(?:(?:and|or)\s+)?|\s+(?:and|or)\s+)(?:\d{3}[\s.-]?){1,2}\d{4}\b|\s+or\s+\d{4}\b)*"
 
 
 def _grouped(*groups: str) -> str:
@@ -243,7 +243,7 @@ PATTERNS: Final = {
         rf"|called|callback|dial|text|reach)(?:\b{_WHOSE})?{_NUMBERED}(?:0\d{{2,4}}[\s-]?\d{{3,4}}[\s-]?\d{{3,4}}\b"
         rf"|(?:\(?\d{{3}}\)?[\s./-]{{0,3}}){{1,2}}\d{{2}}\s?\d{{2}}\b{_EXTENSION}{_MORE_PHONES}))"
         rf"|(?i:\b(?:office|home|work|contact)\b{_NUMBERED}(?:\([2-9]\d{{2}}\)\s?|[2-9](?:\d[1-9]|[1-46-9]0)[.-]\s?)\d{{4}}\b{_EXTENSION}{_MORE_PHONES})"
-        rf"|(?i:\b(?:pager|beeper)\b{_NUMBERED}\d{{3,6}}\b)"
+        rf"|(?i:\b(?:pager|pgr|bpr|beeper)\b{_NUMBERED}\d{{3,6}}\b)"
     ),
     "ssn": (
         rf"{_FIGURE}(?:{_SSN}|\d{{3}}[\s.-]\d{{2}}[\s.-]\d{{4}}|\d{{3}}/\d{{2}}/\d{{4}}){_FIGURE}|\(\d{{3}}\)\s?\d{{2}}\s\d{{4}}\b"
