@@ -28,7 +28,7 @@ from tests.corpus.bad_input import FULL
 from tests.support.commands import SECONDS
 
 ROOT: Final = Path(__file__).resolve().parents[3]
-CHILD: Final = Path(__file__).with_name("failing_stream.py")
+CHILD: Final = ROOT / "tests" / "support" / "failing_stream.py"
 
 MARKERS: Final = {
     "patient_name": "Zwyxola Quorvenbrax",

@@ -34,9 +34,9 @@ IMPATIENT_DAILY: Final = """
 import sys
 from functools import partial
 from app.cli import main
-from flows import sync
+from flows import stream_sync
 
-sync.run_stream = partial(sync.run_stream, patience=3)
+stream_sync.run_stream = partial(stream_sync.run_stream, patience=3)
 sys.argv = ["wardlake", "flow", "daily"]
 main()
 """
