@@ -122,7 +122,7 @@ def maintain(settings: Settings, run: Runner) -> Ending:  # noqa: ARG001
 
 
 def export(settings: Settings, run: Runner) -> Ending:
-    """Write the published Gold as files for BI tools, small cells suppressed."""
+    """Write the published Gold as files for BI tools."""
     run(steps.EXPORT)
     return Ending(f"exported to {settings.export}")
 

@@ -56,7 +56,7 @@ def _built(built: Built) -> str:
 
 
 def _exported(tables: list[Exported]) -> str:
-    return f"{len(tables)} tables as Parquet and CSV, {sum(one.suppressed for one in tables):,} figures hidden"
+    return f"{len(tables)} tables as Parquet and CSV, {sum(one.hidden for one in tables):,} figures hidden"
 
 
 def _maintained(done: list[Maintained]) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from app import settings as configuration
-from app.cli.options import DataOption, KafkaOption, LakeOption
+from app.cli.options import AudienceOption, DataOption, KafkaOption, LakeOption
 from app.cli.output import err
 from app.services.child_process import HOST
 from app.services.dashboard import LOOPBACK, ORIGINS, PORT, Dashboard, checked_origin
@@ -33,13 +33,15 @@ def dashboard(
     data: DataOption = None,
     lake: LakeOption = None,
     kafka: KafkaOption = None,
+    audience: AudienceOption = None,
 ) -> None:
-    """Show the dashboards in the browser, until Ctrl-C or SIGTERM. They read Gold with small cells hidden.
+    """Show the dashboards in the browser, until Ctrl-C or SIGTERM.
 
+    Exact figures on this machine or behind a sign-in, else public ones: counts of 1 to 10 hidden, others rounded to 5.
     On this machine only, unless --host says more. Requests for another host name than those of --host and --origin, or
     from a page of another origin, are refused. The lake's key is not needed, and not handed on.
     """
-    settings = configuration.load(find_demo=True, data=data, lake=lake, kafka=kafka)
+    settings = configuration.load(find_demo=True, data=data, lake=lake, kafka=kafka, audience=audience)
     origins = {ORIGINS: " ".join(checked_origin(one) for one in origin or [])}
     with asked_to_stop() as stopping, of(settings, host=host, port=port, more=origins) as running:
         _run(running, stopping)
@@ -60,8 +62,8 @@ def _run(running: Dashboard, stopping: threading.Event) -> None:
         return
     if running.host not in LOOPBACK:
         err.print(
-            f"warning: listening on {running.host}; who reaches this machine sees the figures unless sign-in is "
-            "configured: see docs/dashboards.md",
+            f"warning: listening on {running.host}; figures are public (rounded) unless sign-in is configured: see "
+            "docs/dashboards.md",
             markup=False,
             soft_wrap=True,
         )

@@ -15,6 +15,7 @@ from rich.status import Status
 
 from app import settings as configuration
 from app.cli.options import (
+    AudienceOption,
     DataOption,
     DedupKeyOption,
     GroupOption,
@@ -102,10 +103,17 @@ def maintain(json: JsonOption = False, data: DataOption = None, lake: LakeOption
 
 @one.command("export")
 def export(
-    json: JsonOption = False, data: DataOption = None, lake: LakeOption = None, export: ExportOption = None
+    json: JsonOption = False,
+    data: DataOption = None,
+    lake: LakeOption = None,
+    export: ExportOption = None,
+    audience: AudienceOption = None,
 ) -> None:
-    """Write the published Gold as Parquet and CSV for BI tools, small cells hidden."""
-    _run("export", json, {}, data=data, lake=lake, export=export)
+    """Write the published Gold as Parquet and CSV for BI tools.
+
+    Public figures, unless --audience internal: counts of 1 to 10 hidden, others rounded to 5.
+    """
+    _run("export", json, {}, data=data, lake=lake, export=export, audience=audience)
 
 
 @all_of_them.command("serve")

@@ -18,5 +18,8 @@ DedupKeyOption = Annotated[
     str | None,
     typer.Option("--dedup-key", help="Fields of the deduplication key.  [env: WARDLAKE_DEDUP_KEY]"),
 ]
+AudienceOption = Annotated[
+    str | None, typer.Option("--audience", help="Whose figures: internal or public.  [env: WARDLAKE_AUDIENCE]")
+]
 SeedOption = Annotated[int, typer.Option("--seed", help="Same seed and version, same hospital, byte by byte.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
