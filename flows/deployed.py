@@ -49,7 +49,7 @@ def maintain() -> State[Outcome]:
 
 @flow(persist_result=False)
 def export() -> State[Outcome]:
-    """Write the published Gold as files for BI tools, small cells hidden."""
+    """Write the published Gold as files for BI tools."""
     return _run("export")
 
 

@@ -51,7 +51,7 @@ def test_it_is_the_public_form_of_the_same_table(root: Path, name: str) -> None:
     with duckdb.connect(str((root / duckdb_file.LINK).resolve()), read_only=True) as exact:
         expected = public(name, exact.sql(f"FROM gold.{name} ORDER BY ALL").pl())
     found = rows(root, f"FROM gold.{name}")
-    assert found.height > 0 or not name.endswith("_totals")
+    assert found.height > 0 or name not in ("admissions_totals", "outcomes_totals", "compliance")
     assert found.select(expected.columns).equals(expected)
     assert (HIDDEN in found.columns) == of_people(name)
 
