@@ -26,6 +26,7 @@ from pydantic_settings import (
 
 from app.services import demo_address
 from lake.contracts.event import TOPIC
+from lake.disclosure.audience import Audience
 from lake.errors import UsageError
 from lake.kafka import Kafka
 
@@ -80,6 +81,7 @@ _SENTENCES: Final = {
     "timezone": "an IANA time zone, such as Europe/London",
     "staffed_beds": "a CSV file",
     "stale_visit_days": "a whole number of days from 1 to 36500",
+    "audience": " or ".join(Audience),
     "heartbeat": "a file",
     "batch_messages": "a whole number from 1 to 500000",
     "batch_seconds": "a number of seconds from 0.05 to 60",
@@ -128,6 +130,7 @@ class Settings(BaseSettings):
     staffed_beds: Path | None = None
     stale_visit_days: int = Field(default=60, ge=1, le=36_500)
     export: Path = Field(default_factory=lambda values: values["data"] / "export")
+    audience: Audience | None = None
     heartbeat: Path | None = None
     batch_messages: int = Field(default=15_000, ge=1, le=500_000)
     batch_seconds: float = Field(default=0.5, ge=0.05, le=60)

@@ -47,7 +47,8 @@ def main() -> None:
     known = settings()
     signin.let_in(known.dashboard_auth)
     st.title(page.title)
-    found = data.find(known.lake)
+    audience = data.audience()
+    found = data.find(known.lake, audience)
     if isinstance(found, Build):
         data.show(found)
         heading(found, known)
@@ -57,6 +58,7 @@ def main() -> None:
         nothing_to_show(found)
         return
     chosen.run()
+    st.caption(audience.note)
 
 
 def heading(build: Build, known: Settings) -> None:
@@ -71,7 +73,7 @@ def heading(build: Build, known: Settings) -> None:
     if newest is not None and newest > build.build_id:
         st.warning(
             f"Gold build {newest} is published, these figures are of build {build.build_id}. If this stays so for a "
-            "minute, run `wardlake flow gold`."
+            f"minute, run `wardlake flow {'export' if build.rounded else 'gold'}`."
         )
     elif age > timedelta(hours=known.dashboard_stale_hours):
         st.warning(

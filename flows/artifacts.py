@@ -11,6 +11,7 @@ from app.services.dashboard import PORT
 from app.settings import Settings
 from flows.definitions import FlowResult, without_values_in_errors
 from flows.environment import DASHBOARD
+from lake.disclosure.audience import Audience
 from lake.gold.build import Built
 from lake.quality.run import Report
 
@@ -24,9 +25,12 @@ def publish(settings: Settings, result: FlowResult) -> None:
         if isinstance(one.result, Report):
             create_table_artifact(checks(one.result), key="checks", description=f"{one.step}: {one.message}")
         if isinstance(one.result, Built):
-            figures = without_values_in_errors("read the KPIs", lambda: kpis(settings.lake))
+            # Public: Prefect keeps artifacts outside the lake, and a server may be run without sign-in.
+            figures = without_values_in_errors("read the KPIs", lambda: kpis(settings.lake, Audience.PUBLIC))
             table = [{"KPI": kpi, "figure": figure} for kpi, figure in figures]
-            create_table_artifact(table, key="kpis", description=f"The whole lake, from Gold, {one.message}")
+            create_table_artifact(
+                table, key="kpis", description=f"The whole lake, from Gold, {one.message}. {Audience.PUBLIC.note}"
+            )
 
 
 def checks(report: Report) -> list[dict[str, str]]:

@@ -199,7 +199,7 @@ def _build_summary(built: Built) -> str:
 
 
 def _export_summary(tables: list[Exported]) -> str:
-    return f"{len(tables)} tables as Parquet and CSV, {sum(one.suppressed for one in tables):,} figures hidden"
+    return f"{len(tables)} tables as Parquet and CSV, {sum(one.hidden for one in tables):,} figures hidden"
 
 
 def _maintain_summary(done: list[Maintained]) -> str:

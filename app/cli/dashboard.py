@@ -18,7 +18,7 @@ from lake.errors import UsageError
 _LOOK_SECONDS: Final = 0.2
 
 
-@with_settings("data", "lake", "kafka", find_demo=True)
+@with_settings("data", "lake", "kafka", "audience", find_demo=True)
 def dashboard(
     settings: Settings,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = HOST,
@@ -32,8 +32,9 @@ def dashboard(
         ),
     ] = None,
 ) -> None:
-    """Show the dashboards in the browser, until Ctrl-C or SIGTERM. They read Gold with small cells hidden.
+    """Show the dashboards in the browser, until Ctrl-C or SIGTERM.
 
+    Exact figures on this machine or behind a sign-in, else public ones: counts of 1 to 10 hidden, others rounded to 5.
     On this machine only, unless --host says more. Requests for another host name than those of --host and --origin, or
     from a page of another origin, are refused. The lake's key is not needed, and not handed on.
     """
@@ -57,8 +58,8 @@ def _run(running: Dashboard, stopping: threading.Event) -> None:
         return
     if running.host not in LOOPBACK:
         err.print(
-            f"warning: listening on {running.host}; who reaches this machine sees the figures unless sign-in is "
-            "configured: see docs/how-to/secure-the-dashboards.md",
+            f"warning: listening on {running.host}; figures are public (rounded) unless sign-in is configured: see "
+            "docs/how-to/secure-the-dashboards.md",
             markup=False,
             soft_wrap=True,
         )

@@ -23,6 +23,7 @@ from app.services.child_process import spawn, stop, usual_or_free
 from app.services.dashboard import PORT
 from app.services.stop_signal import asked_to_stop
 from app.settings import Settings
+from lake.disclosure.audience import Audience
 from lake.errors import UsageError
 from lake.query import lake_sql
 from lake.storage import store
@@ -141,7 +142,7 @@ def print_summary(lake: Path) -> None:
     """The figures of a lake: KPIs, where every message is, masking per field, rules broken."""
     summary = lake_sql.named(lake, "summary").row(0, named=True)
     figures = [(name.replace("_", " "), value) for name, value in summary.items()]
-    figures += [(name, figure) for name, figure in kpis(lake) if name in _FROM_GOLD]
+    figures += [(name, figure) for name, figure in kpis(lake, Audience.INTERNAL) if name in _FROM_GOLD]
     out.print(table_of(["KPI", "figure"], figures))
     accounting = lake_sql.named(lake, "accounting").row(0, named=True)
     out.print(

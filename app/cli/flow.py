@@ -65,9 +65,12 @@ def maintain(settings: Settings, json: JsonOption = False) -> None:
 
 
 @one.command("export")
-@with_settings("data", "lake", "export", find_demo=True)
+@with_settings("data", "lake", "export", "audience", find_demo=True)
 def export(settings: Settings, json: JsonOption = False) -> None:
-    """Write the published Gold as Parquet and CSV for BI tools, small cells hidden."""
+    """Write the published Gold as Parquet and CSV for BI tools.
+
+    Public figures, unless --audience internal: counts of 1 to 10 hidden, others rounded to 5.
+    """
     _run("export", settings, json)
 
 

@@ -27,6 +27,9 @@ _SETTINGS: Final[dict[str, Any]] = {
         str | None, typer.Option("--dedup-key", help="Fields of the deduplication key.  [env: WARDLAKE_DEDUP_KEY]")
     ],
     "export": Annotated[Path | None, typer.Option("--export", help="Folder to export to.  [env: WARDLAKE_EXPORT]")],
+    "audience": Annotated[
+        str | None, typer.Option("--audience", help="Whose figures: internal or public.  [env: WARDLAKE_AUDIENCE]")
+    ],
     "batch_messages": Annotated[
         int | None, typer.Option("--batch-messages", help="Messages in a micro-batch, at most.")
     ],

@@ -4,21 +4,24 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 
+import duckdb
 from polars.exceptions import PolarsError
 
 from app.jobs.lake_session import open_without_key
 from app.settings import Settings
 from lake.disclosure import public_gold
+from lake.disclosure.audience import Audience, of_export
 from lake.disclosure.export import Exported, read, write
 from lake.errors import LakeError, UsageError, kind_of
-from lake.gold import published
+from lake.gold import duckdb_file, published
 from lake.gold.tables import GOLD
 from lake.storage import audit_log
 
 
 def export(settings: Settings, progress: Callable[[str], None] = lambda _: None) -> list[Exported]:
-    """Export Gold as last published, small cells hidden; returns what was written, table by table.
+    """Export Gold as last published; returns what was written, table by table.
 
+    Public figures, unless the settings ask for internal ones. ``gold_public.duckdb`` is brought up to date in any case.
     Leaves a row in ``ops/audit`` before the files can be seen. Raises ``UsageError`` where there is no Gold yet,
     ``LakeError`` where the access cannot be written down or the folder cannot be written; the last export stays then.
     """
@@ -31,15 +34,18 @@ def export(settings: Settings, progress: Callable[[str], None] = lambda _: None)
             expected="a published build",
             next_move="run 'wardlake flow gold' first",
         )
-    progress(f"hiding small cells of build {build.build_id}")
-    tables = read(public_gold.write(lake.root, build))
-    progress(f"writing {len(tables)} tables to {settings.export}")
-    detail = f"Gold build {build.build_id}, {len(tables)} tables to {settings.export}"
+    audience = of_export(settings.audience)
+    progress(f"rounding build {build.build_id} for the public")
+    file = public_gold.write(lake.root, build)
+    if audience is Audience.INTERNAL:
+        file = duckdb_file.path_of(lake.root, build.build_id)
     try:
-        return write(
-            settings.export, build, tables, datetime.now(UTC), partial(audit_log.append, lake.root, "export", detail)
-        )
-    except (OSError, PolarsError) as error:
+        tables = read(file)
+        progress(f"writing {len(tables)} tables to {settings.export}")
+        detail = f"Gold build {build.build_id}, {audience} figures, {len(tables)} tables to {settings.export}"
+        written = partial(audit_log.append, lake.root, "export", detail)
+        return write(settings.export, build, tables, audience, datetime.now(UTC), written)
+    except (OSError, PolarsError, duckdb.Error) as error:
         reason = kind_of(error)
     raise LakeError(
         f"the export to {settings.export} failed",

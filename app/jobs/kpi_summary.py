@@ -1,27 +1,37 @@
-"""The KPIs of a whole lake for people to read, small cells hidden."""
+"""The KPIs of a whole lake for people to read: exact, or rounded for the public."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from lake.disclosure.cells import SMALL
+import polars as pl
+
+from lake.disclosure import rounding
+from lake.disclosure.audience import Audience
 from lake.query import lake_sql
 
-HIDDEN: Final = f"hidden: 1 to {SMALL} people"
+HIDDEN: Final = "hidden: 1–10 people"  # noqa: RUF001 (a range)
 
 
-def kpis(lake: Path) -> list[tuple[str, str]]:
-    """KPI → its figure as text, from published Gold. What follows from 1 to 10 people is not shown.
+def kpis(lake: Path, audience: Audience) -> list[tuple[str, str]]:
+    """KPI → its figure as text, from published Gold. Raises ``UsageError`` where there is no Gold."""
+    exact = lake_sql.named(lake, "kpis")
+    told = exact if audience is Audience.INTERNAL else exact.with_columns(_public("part"), _public("whole"))
+    figures = (
+        frame.select(pl.when(pl.col("whole") > 0).then(pl.col("part") / pl.col("whole"))) for frame in (exact, told)
+    )
+    both = zip(exact["kpi"], exact["unit"], *(frame.to_series() for frame in figures), strict=True)
+    return [
+        (kpi, HIDDEN if figure is not None and told is None else _text(told, unit)) for kpi, unit, figure, told in both
+    ]
 
-    Raises ``UsageError`` where there is no Gold.
-    """
-    rows = lake_sql.named(lake, "kpis").iter_rows()
-    return [(name, _shown(figure, unit, people)) for name, figure, unit, people in rows]
+
+def _public(column: str) -> pl.Expr:
+    kind, exact = pl.col(f"{column}_is"), pl.col(column)
+    rounded = pl.when(kind == "people").then(rounding.count(exact)).when(kind == "amount").then(rounding.amount(exact))
+    return rounded.otherwise(exact).alias(column)
 
 
-def _shown(figure: float | None, unit: str, people: Sequence[int | None]) -> str:
-    if any(count is not None and 1 <= count <= SMALL for count in people):
-        return HIDDEN
+def _text(figure: float | None, unit: str) -> str:
     if figure is None:
         return "unknown"
     if unit == "rate":

@@ -1,4 +1,4 @@
-"""Shapes that more than one page draws: bars, strips, shares, and bands where figures are hidden."""
+"""Shapes that more than one page draws: bars, strips and shares."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -6,8 +6,9 @@ from typing import Final
 import altair as alt
 import polars as pl
 
+from dashboards.shared import data
 from dashboards.shared.definitions import Kind
-from dashboards.shared.figures import Figure, hides
+from dashboards.shared.figures import Figure
 from dashboards.shared.style import ACCENT, QUIET, Drawn, colours, day_tooltip, month_tooltip, percent_axis, time_axis
 
 _ROOM: Final = 1.3
@@ -17,27 +18,14 @@ _WIDE: Final = 4
 """So many names fit beside each other on a phone."""
 
 
-def hidden_bands(rows: pl.DataFrame, figure: str) -> list[alt.Chart]:
-    """A layer of grey bands where a figure is hidden, for the back of a chart over time; none where nothing is.
-
-    ``rows``: start, end, suppressed.
-    """
-    hidden = rows.filter(hides(figure)).select("start", "end")
-    if hidden.is_empty():
-        return []
-    bands = alt.Chart(hidden).mark_rect(color=QUIET, opacity=0.18)
-    return [bands.encode(x="start:T", x2="end:T")]
-
-
 def bars(rows: pl.DataFrame, name: str, figure: str, *, title: str, kind: Kind = "count") -> Drawn:
-    """Horizontal bars, the longest on top, each with its figure; pale where it is *at least* that.
+    """Horizontal bars, the longest on top, each with its figure.
 
     ``rows``: as ``figures.summed`` gives them, a row per ``name``.
     """
-    texts = [Figure(value, hidden).text(kind) for value, hidden in rows.select(figure, f"{figure}_hidden").iter_rows()]
-    drawn = rows.with_columns(
-        text=pl.Series(texts, dtype=pl.String), exact=pl.col(f"{figure}_hidden") == 0
-    ).with_columns(pl.col(figure).fill_null(0))
+    rounded = data.current().rounded
+    texts = [Figure(value, rounded).text(kind) for value in rows[figure]]
+    drawn = rows.with_columns(pl.col(figure).fill_null(0), text=pl.Series(texts, dtype=pl.String))
     order = drawn.sort(figure, descending=True)[name].to_list()
     most = max(1.0, *drawn[figure].cast(pl.Float64), 0.0)
     base = alt.Chart(drawn, height=26 * drawn.height + 20).encode(
@@ -53,9 +41,8 @@ def bars(rows: pl.DataFrame, name: str, figure: str, *, title: str, kind: Kind =
             alt.Tooltip("text:N", title=title),
         ],
     )
-    shade = alt.condition("datum.exact", alt.value(1), alt.value(0.45))
     text = base.mark_text(align="left", dx=5, color=QUIET).encode(text="text:N")
-    return alt.layer(base.mark_bar(color=ACCENT, cornerRadiusEnd=3).encode(opacity=shade), text)
+    return alt.layer(base.mark_bar(color=ACCENT, cornerRadiusEnd=3), text)
 
 
 def strips(rows: pl.DataFrame, name: str, figure: str, grain: str, names: Sequence[str]) -> Drawn:

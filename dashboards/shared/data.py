@@ -1,7 +1,8 @@
-"""The one way to the figures: queries over the file of Gold as it may be shown (``lake.disclosure.public_gold``).
+"""The one way to the figures: queries over the DuckDB file of Gold that this dashboard's audience may see.
 
-Each build of Gold has a file of its own, and ``shown.duckdb`` is a link that moves to the newest. ``find`` looks where
-it points, once per rerun; results are cached under that file, so a rerun shows the new build's figures at once and
+That is ``wardlake.duckdb``, exact, or ``gold_public.duckdb``, rounded (``lake.disclosure.public_gold``); both have the
+same tables. Each build has a file of its own, and the name is a link that moves to the newest. ``find`` looks where it
+points, once per rerun; results are cached under that file, so a rerun shows the new build's figures at once and
 never an old one's. A file is opened inside a database of this connection's own, read-only, with no access to any other
 file. An old file is closed when the last query that reads it has ended; the build after next removes it.
 """
@@ -17,9 +18,15 @@ import duckdb
 import polars as pl
 import streamlit as st
 
-from lake.disclosure.public_gold import LINK
+from dashboards.shared import signin
+from dashboards.shared.settings import settings
+from lake.disclosure import audience as audiences
+from lake.disclosure import public_gold
+from lake.disclosure.audience import Audience
 from lake.errors import kind_of
-from lake.gold import published
+from lake.gold import duckdb_file, published
+
+LINKS: Final = {Audience.INTERNAL: duckdb_file.LINK, Audience.PUBLIC: public_gold.LINK}
 
 _BUILD: Final = "_build"
 _TRIES: Final = 5
@@ -32,7 +39,7 @@ _CONFIG: Final[dict[str, str | bool | int | float | list[str]]] = {
 
 @dataclass(frozen=True)
 class Build:
-    """The build that is shown. ``file`` and ``stamp`` name its file for good; times are UTC, days are local."""
+    """The build that pages read. ``file`` and ``stamp`` name its file for good; times are UTC, days are local."""
 
     file: str
     stamp: tuple[int, int]
@@ -41,6 +48,12 @@ class Build:
     timezone: str
     first_day: date
     last_day: date
+    audience: Audience
+
+    @property
+    def rounded(self) -> bool:
+        """Whether its figures are rounded, and some hidden."""
+        return self.audience is Audience.PUBLIC
 
     def local(self, moment: datetime) -> datetime:
         """A moment in the build's time zone."""
@@ -56,42 +69,50 @@ class Missing:
     command: str = ""
 
 
-def find(lake: Path) -> Build | Missing:
-    """The build that ``shown.duckdb`` points to now, or why there is none."""
+def audience() -> Audience:
+    """Whose figures this dashboard shows."""
+    address = st.get_option("server.address")
+    return audiences.of_dashboards(settings().audience, address, signed_in=signin.configured())
+
+
+def find(lake: Path, audience: Audience) -> Build | Missing:
+    """The build that the audience's link points to now, or why there is none."""
     if not (lake / "wardlake.json").exists():
         return Missing(f"There is no lake at {lake}.", "Make one with a simulated hospital:", "wardlake demo")
-    reason = ""
+    reason, link = "", lake / LINKS[audience]
     for _ in range(_TRIES):
         try:
-            file = os.path.realpath(lake / LINK, strict=True)
+            file = os.path.realpath(link, strict=True)
             seen = Path(file).stat()
-            return _build(file, (seen.st_ino, seen.st_mtime_ns))
+            return _build(file, (seen.st_ino, seen.st_mtime_ns), audience)
         except (OSError, duckdb.IOException) as error:  # the link moved on, and the file went, while we looked
             reason = kind_of(error)
         except duckdb.Error as error:
-            return _unreadable(lake, kind_of(error))
-    return _unreadable(lake, reason) if os.path.lexists(lake / LINK) else _not_built(lake)
+            return _unreadable(link, kind_of(error))
+    return _unreadable(link, reason) if os.path.lexists(link) else _not_built(lake, audience)
 
 
-def _unreadable(lake: Path, reason: str) -> Missing:
-    return Missing(f"The figures in {lake / LINK} cannot be read ({reason}).", "Build them anew:", "wardlake flow gold")
+def _unreadable(link: Path, reason: str) -> Missing:
+    return Missing(f"The figures in {link} cannot be read ({reason}).", "Rebuild them:", "wardlake flow gold --full")
 
 
-def _not_built(lake: Path) -> Missing:
+def _not_built(lake: Path, audience: Audience) -> Missing:
     newest = newest_build(str(lake))
     if newest is None:
         return Missing("The lake has no Gold yet.", "Build it:", "wardlake flow gold")
-    what = f"Gold build {newest} has no file for dashboards."
-    return Missing(what, "An older Wardlake made it. Build it anew:", "wardlake flow gold --full")
+    if audience is Audience.PUBLIC:
+        more = "Make them (with WARDLAKE_AUDIENCE=public each build does):"
+        return Missing(f"Gold build {newest} has no public figures yet.", more, "wardlake flow export")
+    return Missing(f"Gold build {newest} has no DuckDB file.", "Make it:", "wardlake flow gold")
 
 
-def _build(file: str, stamp: tuple[int, int]) -> Build | Missing:
+def _build(file: str, stamp: tuple[int, int], audience: Audience) -> Build | Missing:
     row = query(file, stamp, "FROM gold.build", {}).row(0, named=True)
     if row["data_end"] is None:
         return Missing("The lake holds no visits yet.", "Send events and let them land, then:", "wardlake flow gold")
     zone = ZoneInfo(row["timezone"])
-    days = (row[name].astimezone(zone).date() for name in ("data_start", "data_end"))
-    return Build(file, stamp, row["build_id"], row["built_at"].astimezone(UTC), row["timezone"], *days)
+    first, last = (row[name].astimezone(zone).date() for name in ("data_start", "data_end"))
+    return Build(file, stamp, row["build_id"], row["built_at"].astimezone(UTC), row["timezone"], first, last, audience)
 
 
 @st.cache_data(ttl=10, max_entries=8, show_spinner=False)
@@ -127,7 +148,7 @@ def rows(sql: str, **parameters: Any) -> pl.DataFrame:
 def query(file: str, stamp: tuple[int, int], sql: str, parameters: dict[str, Any]) -> pl.DataFrame:
     """Rows of one query over the file. Raises ``duckdb.Error``."""
     with _opened(file, stamp).cursor() as cursor:
-        cursor.execute("USE shown")
+        cursor.execute("USE figures")
         return cast("pl.DataFrame", cursor.sql(sql, params=parameters or None).pl())
 
 
@@ -138,7 +159,7 @@ def _opened(file: str, stamp: tuple[int, int]) -> duckdb.DuckDBPyConnection:  # 
     # old content where another file has taken its name.
     connection = duckdb.connect(":memory:", config=_CONFIG)
     quoted = file.replace("'", "''")
-    connection.execute(f"ATTACH '{quoted}' AS shown (READ_ONLY)")
+    connection.execute(f"ATTACH '{quoted}' AS figures (READ_ONLY)")
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")

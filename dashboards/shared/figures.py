@@ -1,7 +1,7 @@
-"""From rows of the shown file to figures for people: sums over a period, rates, comparisons, moving averages.
+"""From rows of Gold to figures for people: sums over a period, rates, comparisons, moving averages.
 
-A figure of people may be hidden (null, and named in the row's ``suppressed``). It is never counted as 0 here: a sum
-with a hidden part is *at least* what is shown, a rate with one is hidden. No row at all is a true 0.
+Of exact rows a sum is exact, and no row at all is 0. Of public rows (``rounded``) a hidden count is null, and a row
+that is not there counts 0 to 10. In a sum a hidden part counts as 5; a sum of hidden parts only is hidden.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,10 +13,13 @@ import polars as pl
 
 from dashboards.shared.definitions import Kind
 from dashboards.shared.filters import Period
-from lake.disclosure.suppression import MARK
+from lake.disclosure.rounding import LEAST
 
 HIDDEN: Final = "hidden"
 NOTHING: Final = "n/a"
+TYPICAL: Final = 5
+"""What a hidden count of 1 to 10 is taken for in a sum."""
+
 WINDOWS: Final = {"day": 7, "week": 4, "month": 3}
 """How many days, weeks or months a moving average looks back on."""
 
@@ -27,21 +30,16 @@ STEP: Final = {"day": "1d", "week": "1w", "month": "1mo"}
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure, and how many of its parts are hidden. Without a value and without hidden parts it does not exist."""
+    """A figure; ``rounded`` where it is made of public ones. Without a value it is hidden then, else does not exist."""
 
     value: float | None
-    hidden: int = 0
-
-    @property
-    def exact(self) -> bool:
-        """Whether it is known and whole."""
-        return self.value is not None and not self.hidden
+    rounded: bool = False
 
     def text(self, kind: Kind = "count") -> str:
-        """For people: 1,234 · ≥ 1,234 · hidden · n/a."""
+        """For people: 1,234 · ≈ 1,235 · hidden · n/a."""
         if self.value is None:
-            return HIDDEN if self.hidden else NOTHING
-        return f"≥ {number(self.value, kind)}" if self.hidden else number(self.value, kind)
+            return HIDDEN if self.rounded else NOTHING
+        return f"≈ {number(self.value, kind)}" if self.rounded else number(self.value, kind)
 
 
 def number(value: float, kind: Kind = "count") -> str:
@@ -58,44 +56,41 @@ def number(value: float, kind: Kind = "count") -> str:
 
 
 def summed(rows: pl.DataFrame, by: Sequence[str], figures: Sequence[str]) -> pl.DataFrame:
-    """Per group in order: each figure's sum over shown rows, and as ``NAME_hidden`` how many rows hide it (Int64).
+    """Per group in order: each figure's sum; null where all of it is hidden. ``rows``: ``by``, ``figures``.
 
-    ``rows``: ``by``, ``figures``, ``suppressed``. A sum of 0 with a hidden part is null: it is not 0.
     Without ``by`` there is one row, also of no rows.
     """
-    hidden = {name: f"{name}_hidden" for name in figures}
-    parts = [pl.col(name).sum() for name in figures]
-    parts += [hides(name).sum().cast(pl.Int64).alias(named) for name, named in hidden.items()]
-    sums = rows.group_by(by).agg(parts).sort(by) if by else rows.select(parts)
-    kept = [pl.when((pl.col(name) != 0) | (pl.col(named) == 0)).then(name) for name, named in hidden.items()]
-    return sums.with_columns(kept).select(*by, *(column for pair in hidden.items() for column in pair))
+    parts = [
+        pl.when(pl.col(name).is_not_null().any()).then(pl.col(name).fill_null(TYPICAL).sum()).alias(name)
+        for name in figures
+    ]
+    return rows.group_by(by).agg(parts).sort(by).select(*by, *figures) if by else rows.select(parts)
 
 
-def figure(row: Mapping[str, Any], name: str) -> Figure:
-    """A sum made with ``summed``, from a row of its result. Nothing to sum is 0: no row means that nothing happened."""
-    value, hidden = row[name], int(row[f"{name}_hidden"] or 0)
-    return Figure(None if value is None and hidden else float(value or 0), hidden)
+def figure(row: Mapping[str, Any], name: str, *, rounded: bool) -> Figure:
+    """A sum made with ``summed``, from a row of its result. Of exact rows, nothing to sum is 0."""
+    value = row[name]
+    return Figure(None if value is None and rounded else float(value or 0), rounded)
 
 
 def ratio(part: Figure, whole: Figure) -> Figure:
-    """``part / whole``; hidden where either is not exact; none where the whole is 0."""
-    if not (part.exact and whole.exact):
-        return Figure(None, part.hidden + whole.hidden)
-    return Figure(part.value / whole.value if whole.value and part.value is not None else None)
+    """``part / whole``; none where one is not known or the whole is 0, or for the public of 1 to 10 people."""
+    rounded = part.rounded or whole.rounded
+    if part.value is None or not whole.value or (rounded and whole.value < LEAST):
+        return Figure(None, rounded)
+    return Figure(part.value / whole.value, rounded)
 
 
 def change(now: Figure, before: Figure) -> float | None:
-    """By how much of ``before`` it has changed; None where either is not exact or there was nothing before."""
-    if now.value is None or not before.value or not (now.exact and before.exact):
-        return None
-    return now.value / before.value - 1
+    """By how much of ``before`` it has changed; None where either is not known or there was nothing before."""
+    return None if now.value is None or not before.value else now.value / before.value - 1
 
 
 def cover(period: Period, data: Period) -> pl.DataFrame:
     """The pieces (grain, start) that make up a period: whole months, whole weeks beside them, single days.
 
-    The coarser a piece is, the less of it is hidden. At the ends of the data, a month or week counts as whole: there is
-    nothing in the rest of it.
+    The coarser a piece is, the less of it is hidden from the public. At the ends of the data, a month or week counts as
+    whole: there is nothing in the rest of it.
     """
     low = period.first.replace(day=1) if period.first <= data.first else period.first
     high = max(ends(period.last, "month"), ends(period.last, "week")) if period.last >= data.last else period.last
@@ -152,27 +147,23 @@ def ends(day: date, grain: str) -> date:
             return day
 
 
-def filled(rows: pl.DataFrame, axes: Mapping[str, Sequence[Any]], figures: Sequence[str]) -> pl.DataFrame:
-    """A row for every combination of ``axes`` (column → values), in order; 0 where there was none.
+def filled(
+    rows: pl.DataFrame, axes: Mapping[str, Sequence[Any]], figures: Sequence[str], *, rounded: bool
+) -> pl.DataFrame:
+    """A row for every combination of ``axes`` (column → values), in order.
 
-    ``rows``: the axes' columns, ``figures``, ``suppressed``. A hidden figure stays null: a gap in a chart.
+    ``rows``: the axes' columns, ``figures``. Where there was no row, a count is 0, or null where ``rounded``.
     """
     grid = pl.DataFrame({name: [list(values)] for name, values in axes.items()})
     for name in axes:
         grid = grid.explode(name)
     grid = grid.cast({name: rows.schema[name] for name in axes})
-    return grid.join(rows, on=list(axes), how="left", maintain_order="left").with_columns(
-        pl.when(hides(name)).then(None).otherwise(pl.col(name).fill_null(0)).alias(name) for name in figures
-    )
-
-
-def hides(figure: str) -> pl.Expr:
-    """Whether a row hides a figure."""
-    return pl.col(MARK).fill_null("").str.split(", ").list.contains(figure)
+    found = grid.join(rows, on=list(axes), how="left", maintain_order="left")
+    return found if rounded else found.with_columns(pl.col(*figures).fill_null(0))
 
 
 def moving_average(figure: str, grain: str) -> pl.Expr:
-    """Mean of the shown values among the last 7 days, 4 weeks or 3 months; null where half of them or more are not.
+    """Mean of what is known of the last 7 days, 4 weeks or 3 months; null where half of them or more are not.
 
     For rows in order, without a missing day (``filled``).
     """

@@ -126,8 +126,7 @@ PRESETS: Final[dict[str, Callable[[date, date], date]]] = {
     "This year": lambda _, last: last.replace(month=1, day=1),
     EVERYTHING: lambda first, _: first,
 }
-"""Name → first day, from the first and last day of the data. The last 12 months begin with a month: whole months have
-fewer hidden figures."""
+"""Name → first day, from the first and last day of the data. The last 12 months begin with a month."""
 
 
 def preset(name: str, first: date, last: date) -> Period:
@@ -164,7 +163,7 @@ def current() -> View:
 
 def places() -> tuple[list[str], list[str]]:
     """Names of all facilities and of all departments in the data, in order."""
-    found = data.rows("SELECT DISTINCT facility, department FROM gold.admissions WHERE grain = 'month'")
+    found = data.rows("SELECT DISTINCT facility, department FROM gold.admissions_totals WHERE grain = 'month'")
     facilities, departments = (sorted(set(found[name]) - {ALL}) for name in ("facility", "department"))
     return facilities, departments
 

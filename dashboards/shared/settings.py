@@ -11,13 +11,14 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lake.contracts.event import TOPIC
+from lake.disclosure.audience import Audience
 from lake.errors import UsageError
 
 PREFIX: Final = "WARDLAKE_"
 
 
 class Settings(BaseSettings):
-    """Where the lake and its broker are, when Gold counts as stale, and whether people must sign in."""
+    """Where the lake and its broker are, whose figures to show, when Gold is stale, whether people must sign in."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True)
 
@@ -26,6 +27,7 @@ class Settings(BaseSettings):
     kafka: str = "127.0.0.1:9092"
     kafka_security_protocol: str = "plaintext"
     topic: str = TOPIC
+    audience: Audience | None = None
     dashboard_stale_hours: float = Field(default=26, gt=0)
     dashboard_auth: bool = False
     dashboard_origins: str = ""

@@ -13,9 +13,8 @@ import streamlit as st
 
 from dashboards.shared import data
 from dashboards.shared.definitions import DEFINITIONS, Definition
-from dashboards.shared.figures import HIDDEN, Figure, change
+from dashboards.shared.figures import HIDDEN, NOTHING, Figure, change
 from dashboards.shared.markdown import literal
-from lake.disclosure.suppression import MARK
 from lake.query.spreadsheets import inert
 
 Drawn = alt.Chart | alt.LayerChart | alt.FacetChart | alt.HConcatChart | alt.VConcatChart | alt.ConcatChart
@@ -34,9 +33,6 @@ TILES: Final = "stretch"
 """How wide a tile is: tiles share a line, and go to the next one where they do not fit."""
 
 _EMPTY: Final = "Nothing happened here in this period. Choose a longer period or another department."
-SUPPRESSED: Final = (
-    "Counts of 1 to 10 people are hidden, and what would give them away: a gap here, empty in the CSV, never a 0."
-)
 _COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#A89400", "#7A8691")
 """As ``chartCategoricalColors`` of the light theme; all of them show on dark too."""
 
@@ -53,8 +49,6 @@ LEVELS: Final = ("#A9CFE8", "#5BA3D0", "#0072B2", "#D55E00")
 
 TOP: Final = alt.Legend(orient="top", columns=4, symbolOpacity=1)
 """A legend above the chart: beside it there is no room on a phone."""
-
-AT_LEAST: Final = "A pale bar with ≥ has hidden parts: it is at least that."
 
 
 def colours(names: Sequence[str]) -> alt.Scale:
@@ -100,7 +94,7 @@ def chart(
     empty: str = "",
     height: int | Literal["content"] = HEIGHT,
 ) -> None:
-    """Show a chart: its title, what it means (?), its rows as CSV, and a note where figures are hidden.
+    """Show a chart: its title, what it means (?), its rows as CSV, and a note.
 
     ``rows``: what is drawn and downloaded. ``name``: unique on the page; in the file's name. ``note``: one line.
     ``empty``: what to say, and to do, where there are no rows.
@@ -111,7 +105,8 @@ def chart(
             st.info(empty or _EMPTY)
             return
         st.altair_chart(drawn, key=f"chart-{name}", alt=title, height=height)
-        notes(rows, note)
+        if note:
+            st.caption(note)
 
 
 def table(
@@ -123,15 +118,23 @@ def table(
     columns: dict[str, Any] | None = None,
     note: str = "",
 ) -> None:
-    """Show rows as a table, with what ``chart`` has around it. A hidden figure reads *hidden*."""
+    """Show rows as a table, with what ``chart`` has around it."""
     with st.container(border=True):
         head(title, rows, name=name, definition=definition)
         if rows.is_empty():
             st.info(_EMPTY)
             return
-        shown = inert(rows.drop(MARK, strict=False))  # Streamlit offers to save what it shows
-        st.dataframe(shown, hide_index=True, column_config=columns, placeholder=HIDDEN, key=f"table-{name}", alt=title)
-        notes(rows, note)
+        safe = inert(rows)  # Streamlit offers to save what it shows
+        st.dataframe(
+            safe, hide_index=True, column_config=columns, placeholder=missing(), key=f"table-{name}", alt=title
+        )
+        if note:
+            st.caption(note)
+
+
+def missing() -> str:
+    """What a table says where it has no figure."""
+    return HIDDEN if data.current().rounded else NOTHING
 
 
 def head(title: str, rows: pl.DataFrame, *, name: str, definition: Definition | str) -> None:
@@ -152,16 +155,6 @@ def head(title: str, rows: pl.DataFrame, *, name: str, definition: Definition | 
         )
 
 
-def notes(rows: pl.DataFrame, note: str = "") -> None:
-    """What to know below a chart: its own note, and that figures are hidden where some are."""
-    hidden = rows[MARK].count() if MARK in rows.columns else 0
-    said = [note] if note else []
-    if hidden:
-        said.append(f"{hidden:,} of {rows.height:,} rows have hidden figures. {SUPPRESSED}")
-    if said:
-        st.caption(" ".join(said))
-
-
 def tiles() -> Any:
     """A row for tiles, which wraps on a small screen."""
     return st.container(horizontal=True)
@@ -172,35 +165,28 @@ def kpi(
     value: Figure,
     *,
     before: Figure | None = None,
-    alike: Figure | None = None,
     spark: Sequence[float | None] | None = None,
     note: str = "",
 ) -> None:
     """A tile for a KPI of ``definitions``: its figure, what became of it, its course, its definition on hover.
 
-    ``before``: the figure of the period before, which ``alike`` is compared with (``value`` unless given); ``note``:
-    what that was, as in *on 30 days before*.
+    ``before``: the figure of the period before, which it is compared with; ``note``: what that was, as in *on 30 days
+    before*.
     """
     definition = DEFINITIONS[name]
-    delta = _delta(definition, alike or value, before)
+    delta = _delta(definition, value, before)
     st.metric(
         definition.label,
         value.text(definition.kind),
         delta,
         delta_color={"up": "normal", "down": "inverse", None: "off"}[definition.better],  # type: ignore[arg-type]
         delta_description=note if delta else None,
-        help=definition.help + (f"\n\n{_TILE_AT_LEAST}" if value.hidden else ""),
+        help=definition.help,
         chart_data=None if spark is None else [point for point in spark if point is not None],
         border=True,
         width=TILES,
         height="stretch",
     )
-
-
-_TILE_AT_LEAST: Final = (
-    "Parts of it are counts of 1 to 10 people, or would give such counts away, and are hidden: it is at least the "
-    "figure shown."
-)
 
 
 def _delta(definition: Definition, now: Figure, before: Figure | None) -> str | None:

@@ -1,66 +1,31 @@
-"""``shown.duckdb``: Gold with small cells hidden and with totals, for whoever may not see single patients.
+"""``gold_public.duckdb``: Gold in its public form (``lake.disclosure.rounding``).
 
-It is made of each build once, so dashboards, the SQL page and exports rest on one suppression and agree. Like
-``wardlake.duckdb`` (``lake.gold.duckdb_file``) it is a link to a build's own file; the last three are kept. Counts of
-messages and checks (compliance) are in it as they are in Gold.
+It has the tables and views of ``wardlake.duckdb`` under the same names, so the same queries run over both. Like that
+one (``lake.gold.duckdb_file``) it is a link to a build's own file; the last three are kept. An export makes it, and a
+Gold build where a public dashboard is configured.
 """
 
 from pathlib import Path
 from typing import Final
 
 import duckdb
-import polars as pl
 from filelock import FileLock
 
-from lake.disclosure.cells import SMALL
-from lake.disclosure.suppression import MARK, NOT_OF_PEOPLE, suppress
+from lake.disclosure.rounding import HIDDEN, SMALL, of_people, public
 from lake.errors import LakeError, kind_of
 from lake.gold import duckdb_file
+from lake.gold.duckdb_file import BuildRow
 from lake.gold.published import Published
 from lake.gold.tables import GOLD, VIEWS, about, meanings
-from lake.gold.totals import ALL
 from lake.query import lake_sql
 
-LINK: Final = "shown.duckdb"
-LOCK: Final = ".shown.lock"
-_KIND: Final = "shown"
+LINK: Final = "gold_public.duckdb"
+LOCK: Final = ".gold_public.lock"
+NAMES: Final = (*(table.name.removeprefix("gold/") for table in GOLD), *VIEWS)
+"""Its tables."""
 
-_ABOUT: Final = {
-    "admissions": "Admissions and discharges of one day, week or month, facility and department.",
-    "occupancy": about("occupancy"),
-    "length_of_stay": about("length_of_stay"),
-    "readmissions": "Discharges of one month that count for the readmission rate, by facility and department.",
-    "outcomes": about("outcomes"),
-    "arrivals": "Admissions of one month by weekday and hour, and by facility.",
-    "diagnoses": about("diagnoses"),
-    "treatments": about("treatments"),
-    "doctors": about("doctors"),
-    "build": "The build of Gold that all of this is from.",
-    **{name: about(name) for name in NOT_OF_PEOPLE},
-}
-_MEANINGS: Final = {
-    "grain": "day, week or month: how long the time is that a row counts",
-    "start": "first day of that time; of a week the ISO Monday",
-    "facility": f"hospital; {ALL} for all of them",
-    "department": f"department; {ALL} for all of them",
-    MARK: f"names of the row's hidden figures: of 1 to {SMALL} people, or ones that such a figure follows from",
-    "build_id": "number of the build",
-    "built_at": "when it was published, UTC",
-    "timezone": "time zone of days, months and hours",
-    "data_start": "time of the first event, UTC",
-    "data_end": "time of the last event, UTC",
-}
-_OWN: Final[dict[str, dict[str, str]]] = {
-    "occupancy": {
-        "staffed_beds": "staffed beds in force; null where the reference table lacks those of a unit",
-    },
-    "diagnoses": {"diagnosis_code": f"{meanings('diagnoses')['diagnosis_code']}; {ALL} for all of them"},
-    "length_of_stay": {"median_los_days": "median length of stay, in days; only of one department of one facility"},
-    "readmissions": {
-        "month": meanings("admissions_monthly")["month"],
-        **{name: meanings("doctors")[name] for name in meanings("doctors") if name.endswith("30d")},
-    },
-}
+_KIND: Final = "gold_public"
+_MARK: Final = f"names of the row's hidden figures: counts of 1 to {SMALL} people, and what is made of them"
 
 
 def path_of(root: Path, build_id: int) -> Path:
@@ -95,46 +60,22 @@ def write(root: Path, build: Published) -> Path:
     else:
         return path
     raise LakeError(
-        f"Gold without small cells was not written to {path}",
+        f"public Gold was not written to {path}",
         got=kind,
         expected="a lake that can be written, and room on the disk",
-        next_move="the file before stands; mend it, then run 'wardlake flow gold' again",
+        next_move="the previous file stays in place; correct it, then run 'wardlake flow export' again",
     )
-
-
-def meaning_of(table: str, column: str) -> str:
-    """What a column of the file means."""
-    if table in NOT_OF_PEOPLE:
-        return meanings(table)[column]
-    return _OWN.get(table, {}).get(column) or _MEANINGS.get(column) or meanings(table)[column]
 
 
 def _write(path: Path, root: Path, build: Published) -> None:
-    gold = _read(root, build)
-    tables = suppress(gold) | {name: gold[name] for name in NOT_OF_PEOPLE} | {"build": _row_of(build)}
-    with duckdb_file.new(path) as connection:
-        for name, rows in tables.items():
-            connection.from_arrow(rows.to_arrow()).create(f"gold.{name}")
-            duckdb_file.comment(connection, "TABLE", name, _ABOUT[name], {c: meaning_of(name, c) for c in rows.columns})
-
-
-def _read(root: Path, build: Published) -> dict[str, pl.DataFrame]:
-    connection = lake_sql.connect(root, build)
-    columns = {table.name.removeprefix("gold/"): ", ".join(table.polars_schema) for table in GOLD}
-    columns |= {view: "*" for view in VIEWS if view in NOT_OF_PEOPLE}
+    gold = lake_sql.connect(root, build)
     try:
-        return {
-            name: lake_sql.query(connection, f"FROM gold.{name} SELECT {listed} ORDER BY ALL")
-            for name, listed in columns.items()
-        }
+        with duckdb_file.new(path, BuildRow.of(build)) as connection:
+            for name in NAMES:
+                columns = ", ".join(f'"{column}"' for column in meanings(name))
+                rows = public(name, lake_sql.query(gold, f"SELECT {columns} FROM gold.{name} ORDER BY ALL"))  # noqa: S608
+                connection.from_arrow(rows.to_arrow()).create(f"gold.{name}")
+                said = meanings(name) | ({HIDDEN: _MARK} if of_people(name) else {})
+                duckdb_file.comment(connection, "TABLE", name, about(name), said)
     finally:
-        connection.close()
-
-
-def _row_of(build: Published) -> pl.DataFrame:
-    at = pl.Datetime("us", "UTC")
-    return pl.DataFrame(
-        [(build.build_id, build.built_at, build.timezone, build.data_start, build.data_end)],
-        schema={"build_id": pl.Int64, "built_at": at, "timezone": pl.String, "data_start": at, "data_end": at},
-        orient="row",
-    )
+        gold.close()

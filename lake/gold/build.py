@@ -25,6 +25,7 @@ from filelock import FileLock
 from lake.contracts.tables import BUILDS
 from lake.errors import LakeError, UsageError, WardlakeError, kind_of
 from lake.gold import duckdb_file, duckdb_session, replace_months, snapshot, steps
+from lake.gold.duckdb_file import BuildRow
 from lake.gold.fold import FOLDED
 from lake.gold.published import Published, last
 from lake.gold.snapshot import Snapshot
@@ -108,15 +109,16 @@ def _build(lake: Lake, ask: BuildOptions) -> Built:
         store.create()
     start = _start(before, seen, stores, ask)
     if start is not None and start.positions == seen.positions and start.staffed_beds == ask.beds.fingerprint:
-        _hand_out(lake.root, start.build_id, stores)
+        _hand_out(lake.root, start, stores)
         return Built(start.build_id, "unchanged", 0, 0, perf_counter() - started)
     old = {name: live_files(store.handle) for name, store in stores.items()}
     with duckdb_session.connect("UTC", lake.root) as connection:
         run = Run(lake, connection, seen, start, stores, old, ask.beds, ask.timezone, ask.stale_visit_days)
         seconds = _take_steps(run, ask)
     number = (before.build_id if before else 0) + 1
-    _write_file(lake.root, number, stores)
-    _publish(run, number, ask.now(), seconds)
+    now = ask.now()
+    _write_file(lake.root, BuildRow(number, now, ask.timezone, run.data_start, run.data_end), stores)
+    _publish(run, number, now, seconds)
     duckdb_file.swap_in(lake.root, number)
     kind = "refresh" if start else "full"
     return Built(number, kind, run.new_events, run.months, perf_counter() - started)
@@ -199,12 +201,12 @@ def _publish(run: Run, number: int, now: datetime, seconds: Mapping[str, float])
     run.stores[BUILDS.name].append(pl.DataFrame([row], schema=BUILDS.polars_schema), {})
 
 
-def _write_file(root: Path, number: int, stores: Mapping[str, DeltaStore]) -> None:
-    duckdb_file.write(root, number, {table.name: live_files(stores[table.name].handle) for table in GOLD})
+def _write_file(root: Path, build: BuildRow, stores: Mapping[str, DeltaStore]) -> None:
+    duckdb_file.write(root, build, {table.name: live_files(stores[table.name].handle) for table in GOLD})
 
 
-def _hand_out(root: Path, number: int, stores: Mapping[str, DeltaStore]) -> None:
+def _hand_out(root: Path, build: Published, stores: Mapping[str, DeltaStore]) -> None:
     """Make sure that the published build's file is there and linked: a crash may have come between."""
-    if not duckdb_file.path_of(root, number).exists():
-        _write_file(root, number, stores)
-    duckdb_file.swap_in(root, number)
+    if not duckdb_file.path_of(root, build.build_id).exists():
+        _write_file(root, BuildRow.of(build), stores)
+    duckdb_file.swap_in(root, build.build_id)

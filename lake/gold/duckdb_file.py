@@ -7,13 +7,17 @@ target (``os.path.realpath``) read-only: a process that holds an old file open g
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import duckdb
+import polars as pl
 
+from lake.contracts.tables import UTC
 from lake.gold import duckdb_session
 from lake.gold.fold import name_of
+from lake.gold.published import Published
 from lake.gold.tables import GOLD, VIEWS, about, meanings, sql
 
 LINK: Final = "wardlake.duckdb"
@@ -23,14 +27,38 @@ SELECT table_name, column_name, data_type, comment AS meaning
 FROM duckdb_columns() WHERE schema_name = 'gold' AND table_name <> 'dictionary' ORDER BY table_name, column_index"""
 
 
+BUILD_MEANINGS: Final = {
+    "build_id": "number of the build",
+    "built_at": "when it was published, UTC",
+    "timezone": "time zone of days, months and hours",
+    "data_start": "time of the first event, UTC",
+    "data_end": "time of the last event, UTC",
+}
+
+
+class BuildRow(NamedTuple):
+    """The one row of ``gold.build``: which build all the tables are from."""
+
+    build_id: int
+    built_at: datetime
+    timezone: str
+    data_start: datetime | None
+    data_end: datetime | None
+
+    @classmethod
+    def of(cls, build: Published) -> "BuildRow":
+        """The row of a published build."""
+        return cls(build.build_id, build.built_at, build.timezone, build.data_start, build.data_end)
+
+
 def path_of(root: Path, build_id: int) -> Path:
     """Where a build's file is."""
     return root / f"gold-{build_id}.duckdb"
 
 
-def write(root: Path, build_id: int, tables: Mapping[str, Sequence[str]]) -> None:
+def write(root: Path, build: BuildRow, tables: Mapping[str, Sequence[str]]) -> None:
     """Write a build's file: each Gold table from these Parquet files, the views, and what each column means."""
-    with new(path_of(root, build_id)) as connection:
+    with new(path_of(root, build.build_id), build) as connection:
         for table in GOLD:
             duckdb_session.files(connection, "stored", table, list(tables[table.name]))
             order = ", ".join(table.schema.primary_key())
@@ -42,7 +70,7 @@ def write(root: Path, build_id: int, tables: Mapping[str, Sequence[str]]) -> Non
 
 
 @contextmanager
-def new(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def new(path: Path, build: BuildRow) -> Iterator[duckdb.DuckDBPyConnection]:
     """A new DuckDB file of mode 0600 with a schema ``gold``; it is at ``path`` once it is whole, with a dictionary."""
     aside = path.with_name(f".{path.name}")
     for left in (aside, aside.with_name(f"{aside.name}.wal")):
@@ -51,6 +79,16 @@ def new(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     try:
         aside.chmod(0o600)
         connection.execute("SET TimeZone = 'UTC'; CREATE SCHEMA gold")
+        types: dict[str, Any] = {
+            "build_id": pl.Int64,
+            "built_at": UTC,
+            "timezone": pl.String,
+            "data_start": UTC,
+            "data_end": UTC,
+        }
+        row = pl.DataFrame([build], schema=types, orient="row")
+        connection.from_arrow(row.to_arrow()).create("gold.build")
+        comment(connection, "TABLE", "build", "The build of Gold that all of this is from.", BUILD_MEANINGS)
         yield connection
         connection.execute(_DICTIONARY)
     finally:

@@ -13,6 +13,7 @@ from typing import Final
 import dataframely as dy
 
 from lake.contracts.tables import Table
+from lake.gold.totals import TOTALS
 
 FORMAT: Final = 2
 """Version of the Gold tables and of visits and stays. A lake whose Gold has another format is refused."""
@@ -170,7 +171,7 @@ KPIS: Final = (ADMISSIONS, ARRIVALS, DIAGNOSES, TREATMENTS, OUTCOMES, OCCUPANCY,
 
 GOLD: Final = (*KPIS, COMPLIANCE)
 
-VIEWS: Final = ("admissions_weekly", "admissions_monthly", "compliance_fields", "compliance_rules")
+VIEWS: Final = ("admissions_weekly", "admissions_monthly", "compliance_fields", "compliance_rules", *TOTALS)
 """Views over Gold tables, in ``sql/NAME.sql`` too."""
 
 _COLUMN: Final = re.compile(r"^-- ([a-z0-9_]+): (.+)$")

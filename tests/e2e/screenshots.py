@@ -24,7 +24,7 @@ SETTLED: Final = 3_000
 """Milliseconds; the timeline of a run moves into its place."""
 
 
-# A hospital of some size, a year and a half: the figures of a small one are mostly hidden.
+# A hospital of some size, a year and a half.
 HOSPITAL: Final = SimulatorSettings(seed=7, events=300_000, days=500, start=datetime(2025, 6, 15, tzinfo=UTC))
 DASHBOARDS: Final = {
     "admissions": 1560,

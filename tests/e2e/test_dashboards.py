@@ -109,12 +109,8 @@ def test_figures_on_screen_are_those_of_sql(served: tuple[Page, str], simulated_
     ).rows()
     with fresh(served) as watched:
         watched.open("?facility=Mercy+Harbor&period=All")
-        shown = {"Admissions": admissions, "Discharges": discharges}
-        for label, figure in shown.items():
-            told = watched.tile(label)
-            exact = told == f"{figure:,}"
-            at_least = told.startswith("≥ ") and int(told[2:].replace(",", "")) <= figure
-            assert exact or at_least, f"{label}: {told} on screen, {figure} in Gold"
+        assert watched.tile("Admissions") == f"{admissions:,}"
+        assert watched.tile("Discharges") == f"{discharges:,}"
         watched.open("compliance")
         assert watched.tile("Messages") == f"{messages:,}"
         assert watched.tile("Masking success") == f"{success * 100:.1f} %"

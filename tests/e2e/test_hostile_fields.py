@@ -13,6 +13,7 @@ from playwright.sync_api import Page
 from app.cli.dashboard import of
 from app.settings import load
 from lake.disclosure import export, public_gold
+from lake.disclosure.audience import Audience
 from lake.gold import published
 from tests.e2e.test_dashboards import ADDRESSES, Watched
 from tests.support.boards import build, few_visits
@@ -72,7 +73,7 @@ def test_an_export_has_no_formula_in_it(lake: Path) -> None:
     found = published.last(lake)
     assert found is not None
     tables = export.read(public_gold.path_of(lake, found.build_id))
-    made = export.write(lake.parent / "export", found, tables, found.built_at, lambda _: None)
+    made = export.write(lake.parent / "export", found, tables, Audience.PUBLIC, found.built_at, lambda _: None)
     cells = [cell for one in made for row in csv.reader(one.csv.read_text().splitlines()) for cell in row]
     assert "'" + HOSTILE["department"] in cells
     assert "'" + HOSTILE["treatment"] in cells

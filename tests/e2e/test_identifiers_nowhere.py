@@ -22,8 +22,9 @@ from app.cli.dashboard import of
 from app.jobs.verify import verify
 from app.settings import load
 from benchmarks.suites.scrub_corpus import Note, corpus
-from lake.disclosure import export, public_gold
-from lake.gold import published
+from lake.disclosure import export
+from lake.disclosure.audience import Audience
+from lake.gold import duckdb_file, published
 from lake.storage.store import Lake
 from tests.e2e.test_dashboards import ADDRESSES, Watched
 from tests.support import lakes
@@ -125,8 +126,8 @@ def test_verify_says_so_by_code_of_its_own(lake: Lake) -> None:
 def test_none_is_in_an_export(lake: Lake, notes: list[Note]) -> None:
     found = published.last(lake.root)
     assert found is not None
-    tables = export.read(public_gold.path_of(lake.root, found.build_id))
-    made = export.write(lake.root.parent / "export", found, tables, found.built_at, lambda _: None)
+    tables = export.read(duckdb_file.path_of(lake.root, found.build_id))
+    made = export.write(lake.root.parent / "export", found, tables, Audience.INTERNAL, found.built_at, lambda _: None)
     cells = [cell for one in made for row in csv.reader(one.csv.read_text("utf-8").splitlines()) for cell in row]
     assert len(cells) > 1_000
     assert held(iter(cells), wanted(notes)) == set()

@@ -36,7 +36,7 @@ TYPED: Final = re.compile(r"Smith|\d{5}")
 NAMES_ONLY: Final = {"schema", "search_path"}
 """Settings that say where names are looked up first; nothing that is not there anyway."""
 
-COUNT: Final = {"lake": "SELECT count(*) FROM silver.events", "shown": "SELECT count(*) FROM gold.days"}
+COUNT: Final = {"lake": "SELECT count(*) FROM silver.events", "gold": "SELECT count(*) FROM gold.days"}
 
 with duckdb.connect() as _catalogue:
     FUNCTIONS: Final = sorted(
@@ -68,17 +68,17 @@ class Pen:
         (folder / "part.json").write_text(f'[{{"secret": "{SECRET}"}}]')
         with duckdb.connect(str(folder / "raw.duckdb")) as raw:
             raw.execute(f"CREATE TABLE raw AS SELECT '{SECRET}' AS secret")
-        with duckdb.connect(str(folder / "shown.duckdb")) as shown:
-            shown.execute("CREATE SCHEMA gold; CREATE TABLE gold.days AS FROM range(50) AS t(day)")
+        with duckdb.connect(str(folder / "public.duckdb")) as gold:
+            gold.execute("CREATE SCHEMA gold; CREATE TABLE gold.days AS FROM range(50) AS t(day)")
         self.request = json.loads(json.dumps(request_of(folder / "lake", "", 60)))
         self.lake = lake_sql.connect(folder / "lake")
-        self.shown = query_worker.opened(str(folder / "shown.duckdb"))
+        self.gold = query_worker.opened(str(folder / "public.duckdb"))
         tables, views = [Table(**table) for table in self.request["tables"]], self.request["views"]
         copy = schema_copy.empty_copy(tables, views)
         schema_copy.lock(copy)
         self.doors = [
             (copy, worker.opened(tables, views, None)),
-            (query_worker.copied(self.shown), self.shown),
+            (query_worker.copied(self.gold), self.gold),
         ]
         self.before, self.counts = self.files(), self.count()
 
@@ -87,8 +87,8 @@ class Pen:
         return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in found}
 
     def count(self) -> tuple[int, int]:
-        lake, shown = self.lake.sql(COUNT["lake"]).fetchall(), self.shown.sql(COUNT["shown"]).fetchall()
-        return lake[0][0], shown[0][0]
+        lake, gold = self.lake.sql(COUNT["lake"]).fetchall(), self.gold.sql(COUNT["gold"]).fetchall()
+        return lake[0][0], gold[0][0]
 
     def say(self, text: str) -> bytes:
         """All that the two say to a statement: rows, or why there are none. ``kept``: what the audit keeps of it."""
@@ -97,7 +97,7 @@ class Pen:
             rows = written(worker.answer({**self.request, "query": text}, lambda said: self.kept.append(said["audit"])))
         except guard.RefusedError as error:
             rows = error.got.encode()
-        said, found = query_worker.answer(self.shown, text, 100, self.kept.append)
+        said, found = query_worker.answer(self.gold, text, 100, self.kept.append)
         return rows + str(said).encode() + (b"" if found is None else written(found))
 
     def say_quickly(self, text: str) -> bytes:
@@ -233,7 +233,7 @@ def test_no_function_that_duckdb_has_opens_a_file(pen: Pen, path: str, monkeypat
 
 @pytest.mark.parametrize("name", sorted({*SETTINGS} - NAMES_ONLY))
 def test_no_setting_can_be_changed(pen: Pen, name: str) -> None:
-    for connection in (pen.lake, pen.shown):
+    for connection in (pen.lake, pen.gold):
         before = connection.sql(
             "SELECT value FROM duckdb_settings() WHERE name = $name", params={"name": name}
         ).fetchall()

@@ -13,6 +13,7 @@ import polars as pl
 
 from app.failures import where
 from dashboards.shared import data
+from lake.disclosure.audience import Audience
 from lake.gold.duckdb_file import LINK
 from lake.query import lake_sql
 
@@ -31,7 +32,11 @@ _WHOLE: Final = """SELECT
 def main() -> None:
     """Look until killed."""
     lake = Path(sys.argv[1])
-    looks: list[Shown | Whole] = [Shown(lake), Whole(lambda: _in_file(lake)), Whole(lambda: lake_sql.run(lake, _WHOLE))]
+    looks: list[Dashboards | Whole] = [
+        Dashboards(lake),
+        Whole(lambda: _in_file(lake)),
+        Whole(lambda: lake_sql.run(lake, _WHOLE)),
+    ]
     while True:
         for look in looks:
             try:
@@ -44,17 +49,17 @@ def main() -> None:
         time.sleep(_REST_SECONDS)
 
 
-class Shown:
-    """The shown file, found and read by the dashboards' own code: there is one, and never an older one than before."""
+class Dashboards:
+    """Gold's file, found and read by the dashboards' own code: there is one, and never an older one than before."""
 
-    name = "shown file"
+    name = "dashboards"
 
     def __init__(self, lake: Path) -> None:
         self._lake = lake
         self._seen = 0
 
     def __call__(self) -> str | None:
-        build = data.find(self._lake)
+        build = data.find(self._lake, Audience.INTERNAL)
         if isinstance(build, data.Missing):
             return build.what
         rows = data.query(build.file, build.stamp, "SELECT count(*) AS days FROM gold.admissions", {})

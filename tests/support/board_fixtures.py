@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import streamlit as st
+from streamlit import config
 from streamlit.testing.v1 import AppTest
 
 from dashboards.shared.settings import settings
@@ -50,16 +52,20 @@ def small_lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def open_page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
-    """Run a page of the dashboards; nothing is kept in Streamlit's caches afterwards."""
+    """Run a page of the dashboards, on the loopback unless told; nothing is kept in Streamlit's caches afterwards."""
+    before = st.get_option("server.address")
 
     def opened(
         lake: Path,
         page: str,
+        *,
+        address: str = "127.0.0.1",
         secrets: dict[str, Any] | None = None,
         user: dict[str, Any] | None = None,
         **url: str | list[str],
     ) -> AppTest:
         monkeypatch.setenv("WARDLAKE_LAKE", str(lake))
+        config.set_option("server.address", address)
         settings.cache_clear()
         test = AppTest.from_file(MAIN, default_timeout=SECONDS)
         for name, value in (secrets or {}).items():
@@ -72,4 +78,5 @@ def open_page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
         return test if page == "admissions" or not test.title else test.switch_page(f"screens/{page}/page.py").run()
 
     yield opened
+    config.set_option("server.address", before)
     forget()

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboards.shared.settings import settings
 from lake.disclosure import public_gold
-from lake.gold import published
+from lake.gold import duckdb_file, published
 from producer.simulator.simulator import SimulatorSettings
 from tests.support import golds, lakes
 
@@ -23,7 +23,7 @@ Open = Callable[..., AppTest]
 
 
 def build(lake: lakes.Lake) -> None:
-    """Build the lake's Gold just now, and the file that dashboards read."""
+    """Build the lake's Gold just now, and its public file."""
     golds.build(lake, now=lambda: datetime.now(UTC))
     found = published.last(lake.root)
     assert found is not None
@@ -56,8 +56,8 @@ def few_visits() -> Iterator[bytes]:
 def swap_to(lake: Path, build_id: int) -> None:
     """Let the lake's dashboards show a build again that was shown before."""
     aside = lake / ".aside"
-    aside.symlink_to(public_gold.path_of(lake, build_id).name)
-    aside.replace(lake / public_gold.LINK)
+    aside.symlink_to(duckdb_file.path_of(lake, build_id).name)
+    aside.replace(lake / duckdb_file.LINK)
 
 
 def forget() -> None:

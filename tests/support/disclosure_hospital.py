@@ -3,13 +3,14 @@
 import random
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any, Final
 
+import duckdb
 import polars as pl
 
-from lake.gold.tables import GOLD
+from lake.gold.tables import GOLD, VIEWS, sql
 from tests.support.disclosure_attacker import NO_INDEX, SEVERITIES
 
 START: Final = date(2026, 1, 26)  # a week across the end of a month comes soon
@@ -50,6 +51,12 @@ def visits(seed: int, shape: Shape) -> list[Visit]:
     """Visits of that hospital."""
     chance = random.Random(seed)
     return [_visit(chance, shape) for _ in range(shape.visits)]
+
+
+def one_a_day(days: int) -> list[Visit]:
+    """One admission a day from the first of February on, nobody discharged."""
+    plain = Visit("F0", "D0", "D0", START, 8, None, "C0", "T0", "minor", None, "P0", index=False, readmitted=False)
+    return [replace(plain, admitted=date(2026, 2, 1 + day)) for day in range(days)]
 
 
 def _visit(chance: random.Random, shape: Shape) -> Visit:
@@ -135,6 +142,18 @@ def gold(history: list[Visit]) -> dict[str, pl.DataFrame]:
         "occupancy": _occupancy(history),
     }
     return {name: _whole(name, frame) for name, frame in tables.items()}
+
+
+def with_views(tables: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+    """Gold tables of people, and the views over them that count people."""
+    with duckdb.connect() as connection:
+        connection.execute("CREATE SCHEMA gold")
+        for name, frame in tables.items():
+            connection.from_arrow(frame.to_arrow()).create(f"gold.{name}")
+        views = [view for view in VIEWS if not view.startswith("compliance")]
+        for view in views:
+            connection.execute(f"CREATE VIEW gold.{view} AS {sql(view)}")
+        return tables | {view: connection.sql(f"FROM gold.{view}").pl() for view in views}
 
 
 def _died(visit: Visit) -> bool:

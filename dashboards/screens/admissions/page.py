@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboards.screens.admissions import queries
 from dashboards.screens.admissions.queries import Course, Split
-from dashboards.shared import charts, figures, filters, style
+from dashboards.shared import charts, data, filters, style
 from dashboards.shared.definitions import DEFINITIONS
 from dashboards.shared.figures import Figure
 from dashboards.shared.filters import Period, View
@@ -34,29 +34,22 @@ def draw() -> None:
 
 def overview(view: View, course: Course) -> None:
     """The period in figures, compared with the one before."""
-    now = queries.total(view.period, view)
     compared = queries.comparison(view.period)
-    alike, before = (queries.total(period, view) for period in compared) if compared else ({}, {})
+    now = queries.total(view.period, view)
+    before = queries.total(compared[1], view) if compared else {}
     st.caption(
         f"{view.period} · {literal(view.place)} · "
-        + (f"changes are {compared[0]} on {compared[1]}" if compared else "no data before it to compare with")
+        + (f"compared with {compared[1]}" if compared else "no data before it to compare with")
     )
     with style.tiles():
         for name in queries.FLOWS:
-            spark = course.rows.filter("over")[name].to_list() if queries.mostly_shown(course.rows, name) else None
-            style.kpi(
-                name,
-                now[name],
-                alike=alike.get(name),
-                before=before.get(name),
-                spark=spark,
-                note="on the period before",
-            )
+            spark = course.rows.filter("over")[name].to_list()
+            style.kpi(name, now[name], before=before.get(name), spark=spark, note="on the period before")
         style.kpi("admissions_per_day", _per_day(now["admissions"], view.period))
 
 
 def _per_day(found: Figure, period: Period) -> Figure:
-    return Figure(None if found.value is None else found.value / period.days, found.hidden)
+    return Figure(None if found.value is None else found.value / period.days, found.rounded)
 
 
 def trend(course: Course, period: Period) -> None:
@@ -79,7 +72,6 @@ def trend(course: Course, period: Period) -> None:
     ]
     base = alt.Chart(rows).encode(x=style.time_axis("start", grain), tooltip=tips if course.compared else tips[:3])
     drawn = [
-        *charts.hidden_bands(rows, "admissions"),
         base.transform_calculate(series=f"'{names[0]}'")
         .mark_bar(opacity=0.5)
         .encode(x2="end:T", y="admissions:Q", y2=alt.datum(0), color=colour),
@@ -100,10 +92,7 @@ def trend(course: Course, period: Period) -> None:
     )
 
 
-_AVERAGE = (
-    "The moving average is the mean of the shown values among the last 7 days, 4 weeks or 3 months; it stops where "
-    "half of them or more are hidden. As small counts are hidden, it is a little high where there are gaps."
-)
+_AVERAGE = "The moving average is the mean of the last 7 days, 4 weeks or 3 months."
 
 
 def _note(rows: pl.DataFrame, grain: str, period: Period) -> str:
@@ -112,15 +101,13 @@ def _note(rows: pl.DataFrame, grain: str, period: Period) -> str:
         said.append(f"Whole {grain}s: the first one begins before the period.")
     if not rows["over"].last():
         said.append(f"The last {grain} is not over yet, and is not in the average.")
-    if grain != "month" and not queries.mostly_shown(rows, "admissions"):
-        said.append("Most are hidden: choose weekly or monthly above.")
     return " ".join(said)
 
 
 def both_ways(course: Course, view: View) -> None:
     """Admissions beside discharges."""
     long = course.rows.filter("over").unpivot(
-        on=list(queries.FLOWS), index=["start", "suppressed"], variable_name="what", value_name="patients"
+        on=list(queries.FLOWS), index="start", variable_name="what", value_name="patients"
     )
     long = long.with_columns(pl.col("what").str.to_titlecase())
     drawn = (
@@ -136,7 +123,7 @@ def both_ways(course: Course, view: View) -> None:
     style.chart(
         f"Admissions and discharges per {course.grain}",
         drawn,
-        course.rows.filter("over").select("start", *queries.FLOWS, "suppressed"),
+        course.rows.filter("over").select("start", *queries.FLOWS),
         name="admissions-discharges",
         definition=DEFINITIONS["discharges"],
         note=f"{_BOTH if view.department == ALL else _ONE} The scale does not begin at 0.",
@@ -163,7 +150,7 @@ def by_place(view: View, grain: str, split: Split) -> None:
             sums,
             name=f"admissions-by-{split}",
             definition=DEFINITIONS["admissions"],
-            note=f"{where} {style.AT_LEAST}" if sums["admissions_hidden"].sum() else where,
+            note=where,
             height="content",
         )
     with right:
@@ -184,11 +171,10 @@ def by_place(view: View, grain: str, split: Split) -> None:
 def hours(view: View) -> None:
     """When in the week they came."""
     rows = queries.arrivals(view)
-    texts = [figures.figure(row, "admissions").text() for row in rows.iter_rows(named=True)]
+    texts = [Figure(value, data.current().rounded).text() for value in rows["admissions"]]
     drawn = rows.with_columns(
         day=pl.col("weekday").replace_strict(dict(enumerate(WEEKDAYS, 1)), return_dtype=pl.String),
         text=pl.Series(texts, dtype=pl.String),
-        some=pl.col("admissions_hidden") > 0,
     )
     base = alt.Chart(drawn).encode(
         x=alt.X("hour:O", title="hour of the day", axis=alt.Axis(labelAngle=0, labelOverlap=True, ticks=False)),
@@ -204,15 +190,12 @@ def hours(view: View) -> None:
             "admissions:Q", title=None, legend=alt.Legend(orient="right", format=",.0f", gradientLength=160)
         )
     )
-    hidden = base.transform_filter("datum.some").mark_point(size=12, filled=True, color=style.QUIET, opacity=0.9)
     first, last = view.period.months
     where = "all facilities" if view.facility == ALL else literal(view.facility)
     note = f"By whole months, {filters.month_text(first)} to {filters.month_text(last)}, {where}, all departments."
-    if drawn["some"].any():
-        note += " A dot: some months of that hour are hidden, so it is at least the figure shown."
     style.chart(
         "Admissions by hour of the week",
-        alt.layer(cells, hidden),
+        cells,
         rows,
         name="arrivals",
         definition=DEFINITIONS["admissions"].help + "\n\nHours and weekdays are local ones.",

@@ -11,23 +11,22 @@ from dashboards.shared.figures import Figure
 from dashboards.shared.filters import Period, View, places
 
 FLOWS: Final = ("admissions", "discharges")
-GRAINS: Final = ("day", "week", "month")
 _DAYS: Final = 93
 _WEEKS: Final = 400
 Split = Literal["facility", "department"]
 
 _TOTALS: Final = """
-SELECT facility, department, admissions, discharges, suppressed
-FROM gold.admissions JOIN (SELECT unnest($grains) AS grain, unnest($starts) AS start) USING (grain, start)
+SELECT grain, start, facility, department, admissions, discharges
+FROM gold.admissions_totals JOIN (SELECT unnest($grains) AS grain, unnest($starts) AS start) USING (grain, start)
 WHERE list_contains($facilities, facility) AND list_contains($departments, department)"""
 
 _COURSE: Final = """
-SELECT start, facility, department, admissions, discharges, suppressed FROM gold.admissions
+SELECT start, facility, department, admissions, discharges FROM gold.admissions_totals
 WHERE grain = $grain AND start BETWEEN $first AND $last
 AND list_contains($facilities, facility) AND list_contains($departments, department)"""
 
 _ARRIVALS: Final = """
-SELECT weekday, hour, admissions, suppressed FROM gold.arrivals
+SELECT weekday, hour, admissions FROM gold.arrivals_totals
 WHERE month BETWEEN $first AND $last AND facility = $facility"""
 
 
@@ -35,8 +34,8 @@ WHERE month BETWEEN $first AND $last AND facility = $facility"""
 class Course:
     """Admissions and discharges by day, week or month, and their moving averages.
 
-    ``rows``: start, end (first day after), admissions, discharges, admissions_average, discharges_average, suppressed,
-    over (whether the time is over), then per bucket of the period before, under the same start: before,
+    ``rows``: start, end (first day after), admissions, discharges, admissions_average, discharges_average, over
+    (whether the time is over), then per bucket of the period before, under the same start: before,
     before_start. ``compared``: whether the period before is in the data.
     """
 
@@ -54,23 +53,25 @@ def known() -> Period:
 def totals(period: Period, view: View, split: Split | None = None) -> pl.DataFrame:
     """Per facility or department, or in all: the sums of a period (``figures.summed``)."""
     cover = figures.cover(period, known())
-    rows = data.rows(_TOTALS, grains=cover["grain"].to_list(), starts=cover["start"].to_list(), **_scope(view, split))
-    return figures.summed(rows, [split] if split else [], FLOWS)
+    pieces = cover.to_dict(as_series=False)
+    rows = data.rows(_TOTALS, grains=pieces["grain"], starts=pieces["start"], **_scope(view, split))
+    by: list[str] = [split] if split else []
+    whole = cover.join(rows.select(by).unique(), how="cross") if by else cover
+    parts = whole.join(rows, on=cover.columns + by, how="left")
+    if not data.current().rounded:  # of public rows, those that are not there are hidden
+        parts = parts.with_columns(pl.col(*FLOWS).fill_null(0))
+    return figures.summed(parts, by, FLOWS)
 
 
 def total(period: Period, view: View) -> dict[str, Figure]:
     """Admissions and discharges of a period."""
     row = totals(period, view).row(0, named=True)
-    return {name: figures.figure(row, name) for name in FLOWS}
+    return {name: figures.figure(row, name, rounded=data.current().rounded) for name in FLOWS}
 
 
 def comparison(period: Period) -> tuple[Period, Period] | None:
-    """Two periods to compare: whole months where there are some, as single days are hidden more often.
-
-    None where the data does not reach so far back.
-    """
+    """The period as far as there is data, and the one before; None where the data does not reach so far back."""
     now = Period(period.first, min(period.last, known().last))
-    now = now.inner_months or now
     before = now.previous()
     return (now, before) if before.first >= known().first else None
 
@@ -85,22 +86,9 @@ def _scope(view: View, split: Split | None = None) -> dict[str, list[str]]:
 
 
 def fitting(view: View) -> Course:
-    """The course by days of up to three months, weeks of up to a year and a bit, else months.
-
-    By more than that where more than half of the admissions would be hidden.
-    """
-    period = view.period
-    first = 0 if period.days <= _DAYS else 1 if period.days <= _WEEKS else 2
-    for grain in GRAINS[first:]:
-        found = course(view, grain)
-        if mostly_shown(found.rows, "admissions"):
-            break
-    return found
-
-
-def mostly_shown(rows: pl.DataFrame, figure: str) -> bool:
-    """Whether no more than half of the rows hide a figure."""
-    return 2 * int(rows.select(figures.hides(figure).sum()).item()) <= rows.height
+    """The course by days of up to three months, weeks of up to a year and a bit, else months."""
+    days = view.period.days
+    return course(view, "day" if days <= _DAYS else "week" if days <= _WEEKS else "month")
 
 
 def course(view: View, grain: str) -> Course:
@@ -108,7 +96,8 @@ def course(view: View, grain: str) -> Course:
     asked = figures.starts(view.period, grain)
     shift = figures.steps(view.period.previous().first, view.period.first, grain)
     starts = [*figures.before(asked[0], grain, shift + figures.WINDOWS[grain] - 1), *asked]
-    rows = figures.filled(_read(view, grain, starts), {"start": starts}, FLOWS).with_columns(
+    read = _read(view, grain, starts)
+    rows = figures.filled(read, {"start": starts}, FLOWS, rounded=data.current().rounded).with_columns(
         end=pl.col("start").dt.offset_by(figures.STEP[grain])
     )
     over = (pl.col("start") >= known().first) & (pl.col("end") <= known().last)
@@ -122,11 +111,11 @@ def course(view: View, grain: str) -> Course:
 
 
 def split_course(view: View, grain: str, split: Split) -> pl.DataFrame:
-    """start, facility or department, admissions, suppressed: of what is over."""
+    """start, facility or department, admissions: of what is over."""
     starts = [day for day in figures.starts(view.period, grain) if figures.ends(day, grain) < known().last]
     names = _scope(view, split)["facilities" if split == "facility" else "departments"]
-    rows = _read(view, grain, starts, split).select("start", split, "admissions", "suppressed")
-    return figures.filled(rows, {"start": starts, split: names}, ["admissions"])
+    rows = _read(view, grain, starts, split).select("start", split, "admissions")
+    return figures.filled(rows, {"start": starts, split: names}, ["admissions"], rounded=data.current().rounded)
 
 
 def _read(view: View, grain: str, starts: list[date], split: Split | None = None) -> pl.DataFrame:
@@ -135,14 +124,9 @@ def _read(view: View, grain: str, starts: list[date], split: Split | None = None
 
 
 def arrivals(view: View) -> pl.DataFrame:
-    """Weekday (1 is Monday), hour, admissions, admissions_hidden: over the months that the period touches."""
+    """Weekday (1 is Monday), hour, admissions: over the months that the period touches."""
     first, last = view.period.months
     rows = data.rows(_ARRIVALS, first=first, last=last, facility=view.facility)
     found = figures.summed(rows, ["weekday", "hour"], ["admissions"])
-    grid = pl.DataFrame({"weekday": list(range(1, 8))}).join(pl.DataFrame({"hour": list(range(24))}), how="cross")
-    grid = grid.cast({name: found.schema[name] for name in grid.columns})
-    joined = grid.join(found, on=["weekday", "hour"], how="left", maintain_order="left")
-    hidden = pl.col("admissions_hidden").fill_null(0)
-    return joined.with_columns(
-        pl.when(hidden == 0).then(pl.col("admissions").fill_null(0)).otherwise("admissions"), hidden
-    )
+    week = {"weekday": range(1, 8), "hour": range(24)}
+    return figures.filled(found, week, ["admissions"], rounded=data.current().rounded)

@@ -9,7 +9,6 @@ from dashboards.shared import charts, filters, style
 from dashboards.shared.definitions import DEFINITIONS
 from dashboards.shared.filters import View
 from dashboards.shared.markdown import literal
-from lake.disclosure.suppression import SEVERITIES
 from lake.gold.totals import ALL
 
 TOP = 15
@@ -34,7 +33,7 @@ def draw() -> None:
         return
     code, label = chosen(ranked)
     of_code = queries.of(rows, code)
-    overview(view, of_code, code)
+    overview(of_code)
     left, right = st.columns(2)
     with left:
         top(ranked)
@@ -45,12 +44,9 @@ def draw() -> None:
     everything(ranked)
 
 
-def overview(view: View, of_code: pl.DataFrame, code: str) -> None:
+def overview(of_code: pl.DataFrame) -> None:
     """A diagnosis in figures. Rates leave out a month that is not over: who is still here would distort them."""
     counts, rates = queries.total(of_code), queries.total(queries.over(of_code))
-    if code == ALL:  # how all of them ended is told by month of discharge
-        ended = queries.ended(view.period)
-        counts, rates = counts | {"deaths": ended["deaths"]}, ended
     with style.tiles():
         for name in ("admissions", "deaths"):
             style.kpi(name, counts[name])
@@ -69,14 +65,12 @@ def chosen(ranked: pl.DataFrame) -> tuple[str, str]:
 def top(ranked: pl.DataFrame) -> None:
     """The most frequent diagnoses."""
     rows = ranked.head(TOP)
-    hidden = bool(rows["admissions_hidden"].sum())
     style.chart(
         "Most frequent diagnoses",
         charts.bars(rows, "diagnosis", "admissions", title="Admissions"),
-        rows.select("diagnosis_code", "diagnosis", "admissions", "admissions_hidden"),
+        rows.select("diagnosis_code", "diagnosis", "admissions"),
         name="top-diagnoses",
         definition="Visits admitted, by the diagnosis last stated.\n\n*Source: ICD-10-CM codes in the ADT events*",
-        note=f"In the order of what is shown. {style.AT_LEAST}" if hidden else "",
         height="content",
     )
 
@@ -87,11 +81,10 @@ def severity(of_code: pl.DataFrame, label: str) -> None:
     drawn = rows.with_columns(pl.col("severity").str.to_titlecase())
     style.chart(
         f"Severity of illness: {label}",
-        charts.shares(drawn, "severity", [name.title() for name in SEVERITIES], style.LEVELS, "visits"),
+        charts.shares(drawn, "severity", [name.title() for name in queries.SEVERITIES], style.LEVELS, "visits"),
         rows,
         name="severity",
         definition=DEFINITIONS["severity"],
-        note="A month has no bar where one of its severities is hidden.",
     )
 
 
@@ -101,10 +94,9 @@ def treatments(view: View, code: str, label: str) -> None:
     style.chart(
         f"Treatments: {label}",
         charts.bars(rows.head(TOP), "treatment", "visits", title="Visits"),
-        rows.select("treatment", "visits", "visits_hidden", "discharges", "deaths"),
+        rows,
         name="treatments",
         definition="Visits by treatment, as last stated.\n\n*Source: treatment in the ADT events*",
-        note=style.AT_LEAST if rows["visits_hidden"].sum() else "",
         height="content",
     )
 
@@ -124,7 +116,6 @@ def outcomes(view: View) -> None:
             rows,
             name="outcomes",
             definition=DEFINITIONS["disposition"],
-            note="A month has no bar where one of its outcomes is hidden.",
             height=340,
         )
     with right:
@@ -151,31 +142,18 @@ def outcomes(view: View) -> None:
 def everything(ranked: pl.DataFrame) -> None:
     """All diagnoses in figures."""
     names = {name: DEFINITIONS[name].label for name in ("admissions", "discharges", "deaths")}
-    least = [pl.when(pl.col(f"{name}_hidden") > 0).then(pl.lit(label.lower())) for name, label in names.items()]
-    shown = ranked.select(
-        pl.col("diagnosis").alias("Diagnosis"),
-        pl.col("diagnosis_code").alias("Code"),
-        *(pl.col(name).alias(label) for name, label in names.items()),
-        (pl.col("bed_days") / pl.col("discharges")).alias("Average stay"),
-        (pl.col("deaths") / pl.col("discharges")).alias("Mortality"),
-        pl.concat_str(least, separator=", ", ignore_nulls=True).alias("At least"),
-    )
-    # A rate is shown where all that it is made of is.
-    stay, died = (
-        pl.sum_horizontal("discharges_hidden", "bed_days_hidden"),
-        pl.sum_horizontal("discharges_hidden", "deaths_hidden"),
-    )
-    hidden = ranked.select(stay=stay, died=died)
-    shown = shown.with_columns(
-        pl.when(hidden["stay"] == 0).then("Average stay").alias("Average stay"),
-        pl.when(hidden["died"] == 0).then("Mortality").alias("Mortality"),
-    )
+    rates = [queries.measured(row) for row in ranked.iter_rows(named=True)]
     style.table(
         "All diagnoses",
-        shown,
+        ranked.select(
+            pl.col("diagnosis").alias("Diagnosis"),
+            pl.col("diagnosis_code").alias("Code"),
+            *(pl.col(name).alias(label) for name, label in names.items()),
+            pl.Series("Average stay", [found["alos_days"].value for found in rates], pl.Float64),
+            pl.Series("Mortality", [found["mortality_rate"].value for found in rates], pl.Float64),
+        ),
         name="diagnoses",
-        definition="Sums of the months above, all facilities together. *At least* names the columns that have hidden "
-        "parts: there the figure is at least the one shown. A rate with a hidden part is hidden.",
+        definition="Sums of the months above, all facilities together.",
         columns={
             **dict.fromkeys(names.values(), st.column_config.NumberColumn(format="localized")),
             "Average stay": st.column_config.NumberColumn(format="%.1f days"),

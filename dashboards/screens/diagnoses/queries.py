@@ -1,7 +1,8 @@
 """What the page Diagnoses and treatments shows: by whole months; diagnoses are those of all facilities together."""
 
+from collections.abc import Mapping
 from datetime import date
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
@@ -9,9 +10,9 @@ from dashboards.screens.kpis import monthly
 from dashboards.shared import data, figures
 from dashboards.shared.figures import Figure
 from dashboards.shared.filters import Period, View
-from lake.disclosure.suppression import SEVERITIES
 from lake.gold.totals import ALL
 
+SEVERITIES: Final = ("minor", "moderate", "major", "extreme")
 COUNTS: Final = ("admissions", "discharges", "deaths", *SEVERITIES)
 
 ENDINGS: Final = {
@@ -28,17 +29,18 @@ ENDINGS: Final = {
 }
 """Disposition → how people call it."""
 
+_SUMMED: Final = (*COUNTS, *monthly.STAYED)
+
 _DIAGNOSES: Final = """
-SELECT month, diagnosis_code, diagnosis, admissions, discharges, deaths, minor, moderate, major, extreme,
-    alos_days, suppressed
-FROM gold.diagnoses WHERE month BETWEEN $first AND $last"""
+SELECT month, diagnosis_code, diagnosis, admissions, discharges, deaths, minor, moderate, major, extreme, alos_days
+FROM gold.diagnoses_totals WHERE month BETWEEN $first AND $last"""
 
 _TREATMENTS: Final = """
-SELECT month, treatment, visits, discharges, deaths, alos_days, suppressed
+SELECT month, treatment, visits, discharges, deaths, alos_days
 FROM gold.treatments WHERE month BETWEEN $first AND $last AND $code IN (diagnosis_code, $all)"""
 
 _OUTCOMES: Final = """
-SELECT month, disposition, discharges, suppressed FROM gold.outcomes
+SELECT month, disposition, discharges FROM gold.outcomes_totals
 WHERE month BETWEEN $first AND $last AND facility = $facility AND department = $department"""
 
 
@@ -52,7 +54,7 @@ def by_diagnosis(rows: pl.DataFrame) -> pl.DataFrame:
     """diagnosis_code, diagnosis, and their sums (``figures.summed``), bed days too; most admissions first."""
     named = rows.filter(pl.col("diagnosis_code") != ALL)
     names = named.group_by("diagnosis_code").agg(pl.col("diagnosis").drop_nulls().last())
-    sums = figures.summed(with_bed_days(named), ["diagnosis_code"], [*COUNTS, "bed_days"])
+    sums = figures.summed(monthly.with_stayed(named), ["diagnosis_code"], _SUMMED)
     found = sums.join(names, on="diagnosis_code").with_columns(pl.col("diagnosis").fill_null(pl.col("diagnosis_code")))
     return found.sort("admissions", "diagnosis_code", descending=[True, False], nulls_last=True)
 
@@ -74,72 +76,50 @@ def over(rows: pl.DataFrame) -> pl.DataFrame:
 
 def total(rows: pl.DataFrame) -> dict[str, Figure]:
     """The KPIs of the months of one diagnosis: counts, average length of stay, mortality."""
-    row = figures.summed(with_bed_days(rows), [], [*COUNTS, "bed_days"]).row(0, named=True)
-    found = {name: figures.figure(row, name) for name in (*COUNTS, "bed_days")}
+    return measured(figures.summed(monthly.with_stayed(rows), [], _SUMMED).row(0, named=True))
+
+
+def measured(row: Mapping[str, Any]) -> dict[str, Figure]:
+    """KPI → figure, from a row of sums."""
+    found = {name: figures.figure(row, name, rounded=data.current().rounded) for name in _SUMMED}
     return found | {
-        "alos_days": figures.ratio(found["bed_days"], found["discharges"]),
+        "alos_days": figures.ratio(found["bed_days"], found["stayed"]),
         "mortality_rate": figures.ratio(found["deaths"], found["discharges"]),
     }
 
 
-def ended(period: Period) -> dict[str, Figure]:
-    """All diagnoses together: deaths, and by finished months the rates, which are those of the Hospital KPIs."""
-    view = View(period, ALL, ALL)
-    build = data.current()
-    rates = monthly.of_place(view, monthly.months(period, Period(build.first_day, build.last_day)))
-    *_, died = monthly.read(period)
-    deaths = figures.summed(_of_place(died, view), [], ["deaths"]).row(0, named=True)
-    return rates | {"deaths": figures.figure(deaths, "deaths")}
-
-
-def with_bed_days(rows: pl.DataFrame) -> pl.DataFrame:
-    """Days stayed, made of their average again so that months can be summed; hidden where the average is."""
-    days = pl.col("alos_days") * pl.col("discharges")
-    hidden = figures.hides("alos_days") | figures.hides("discharges")
-    named = pl.concat_str("suppressed", pl.lit("bed_days"), separator=", ")
-    return rows.with_columns(
-        bed_days=days.fill_null(0.0), suppressed=pl.when(hidden).then(named).otherwise("suppressed")
-    )
-
-
 def severities(rows: pl.DataFrame) -> pl.DataFrame:
-    """month, severity, visits, share, suppressed. A month in which one severity is hidden has no shares."""
-    hidden = pl.any_horizontal(figures.hides(name) for name in SEVERITIES)
-    whole = pl.sum_horizontal(SEVERITIES)
-    long = rows.with_columns(hidden=hidden, whole=whole).unpivot(
-        on=list(SEVERITIES),
-        index=["month", "hidden", "whole", "suppressed"],
-        variable_name="severity",
-        value_name="visits",
-    )
-    share = pl.when(~pl.col("hidden") & (pl.col("whole") > 0)).then(pl.col("visits") / pl.col("whole"))
-    mark = pl.when("hidden").then("suppressed")
-    return long.select("month", "severity", "visits", share=share, suppressed=mark)
+    """month, severity, visits, share."""
+    long = rows.unpivot(on=list(SEVERITIES), index="month", variable_name="severity", value_name="visits")
+    return long.with_columns(share=_share("visits"))
+
+
+def _share(count: str) -> pl.Expr:
+    """Of the counts of its month that are not hidden."""
+    whole = pl.col(count).sum().over("month")
+    return pl.when(whole > 0).then(pl.col(count) / whole)
 
 
 def treatments(period: Period, code: str) -> pl.DataFrame:
-    """treatment, visits, discharges, deaths, bed_days (``figures.summed``) of one diagnosis, or of all (``ALL``)."""
+    """treatment, visits, discharges, deaths (``figures.summed``) of one diagnosis, or of all (``ALL``)."""
     first, last = period.months
     rows = data.rows(_TREATMENTS, first=first, last=last, code=code, all=code if code == ALL else "")
-    sums = figures.summed(with_bed_days(rows), ["treatment"], ["visits", "discharges", "deaths", "bed_days"])
+    sums = figures.summed(rows, ["treatment"], ["visits", "discharges", "deaths"])
     return sums.sort("visits", "treatment", descending=[True, False], nulls_last=True)
 
 
 def outcomes(view: View) -> pl.DataFrame:
-    """month, disposition, discharges, share, suppressed: how visits ended, in the scope that is looked at.
-
-    Shares are of the shown dispositions' month only where none is hidden.
-    """
+    """month, disposition, discharges, share: how visits ended, in the scope that is looked at."""
     rows = data.rows(_OUTCOMES, **_scope(view))
     names = rows["disposition"].unique().sort().to_list()
     months = figures.starts(view.period.whole_months, "month")
-    found = figures.filled(rows, {"month": months, "disposition": names}, ["discharges"])
-    whole, hidden = pl.col("discharges").sum().over("month"), figures.hides("discharges").any().over("month")
-    return found.with_columns(share=pl.when(~hidden & (whole > 0)).then(pl.col("discharges") / whole))
+    axes = {"month": months, "disposition": names}
+    found = figures.filled(rows, axes, ["discharges"], rounded=data.current().rounded)
+    return found.with_columns(share=_share("discharges"))
 
 
 def mortality(view: View) -> pl.DataFrame:
-    """month, discharges, deaths, mortality_rate, suppressed, in the scope that is looked at."""
+    """month, discharges, deaths, mortality_rate, in the scope that is looked at."""
     stays, _, died = (_of_place(rows, view) for rows in monthly.read(view.period))
     return monthly.mortality(stays, died)
 

@@ -1,7 +1,7 @@
 """Bed occupancy of a period: what is read for it, and its figures.
 
 The mean over days weighs each day by its staffed beds, as KH03 does: patients at midnight / staffed beds, both summed.
-Where days are hidden, the sum of the shown days over all the beds is a lower bound, and is shown as one.
+Of public figures it is the mean of the days that are not hidden, where these are more than half.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from dashboards.shared.figures import Figure, hides
+from dashboards.shared.figures import Figure
 from dashboards.shared.filters import Period
 
 SAFE: Final = 0.85
@@ -20,44 +20,39 @@ LINES: Final = (
 )
 
 DAYS: Final = """
-SELECT day, facility, department, occupied_midnight, staffed_beds, occupancy_rate, suppressed
-FROM gold.occupancy WHERE day BETWEEN $first AND $last ORDER BY facility, department, day"""
+SELECT day, facility, department, occupied_midnight, staffed_beds, occupancy_rate
+FROM gold.occupancy_totals WHERE day BETWEEN $first AND $last ORDER BY facility, department, day"""
 
 
-def means(rows: pl.DataFrame) -> pl.DataFrame:
+def means(rows: pl.DataFrame, period: Period, *, rounded: bool) -> pl.DataFrame:
     """A row per facility and department, ``(all)`` among them: sums over the days, from rows of ``DAYS``."""
+    # A public file has no row of a day that is hidden.
+    enough = pl.len() > (period.days // 2 if rounded else 0)
     return (
         rows.group_by("facility", "department")
         .agg(
-            days=pl.len(),
             occupied=pl.col("occupied_midnight").sum(),
-            hidden=hides("occupied_midnight").sum(),
             beds=pl.col("staffed_beds").sum(),
             without_beds=pl.col("staffed_beds").null_count(),
             full=(pl.col("occupancy_rate") > FULL).sum(),
+            enough=enough,
+            rounded=pl.lit(rounded),
         )
         .sort("facility", "department")
     )
 
 
 def mean(row: Mapping[str, Any] | None) -> Figure:
-    """Mean occupancy from a row of ``means``; at least so much where days are hidden.
-
-    None without a row, or where the staffed beds are not known on each day. Where half of the days or more are hidden,
-    a bound says nothing, and it is hidden.
-    """
+    """Mean occupancy from a row of ``means``; none without a row, or where staffed beds are not known on each day."""
     if row is None or row["without_beds"] or not row["beds"]:
         return Figure(None)
-    if row["hidden"] * 2 >= row["days"]:
-        return Figure(None, row["hidden"])
-    return Figure(row["occupied"] / row["beds"], row["hidden"])
+    return Figure(row["occupied"] / row["beds"] if row["enough"] else None, row["rounded"])
 
 
 def full_days(row: Mapping[str, Any] | None) -> Figure:
     """Days above 92 %, from a row of ``means``; none where ``mean`` has none."""
-    if row is None or row["without_beds"] or not row["beds"]:
-        return Figure(None)
-    return Figure(row["full"] or (None if row["hidden"] else 0), row["hidden"])
+    found = mean(row)
+    return found if row is None or found.value is None else Figure(row["full"], found.rounded)
 
 
 def row_of(rows: pl.DataFrame, facility: str, department: str) -> dict[str, Any] | None:
@@ -88,5 +83,5 @@ LEVELS: Final = ("up to 85 %", "above 85 %", "above 92 %", "hidden", "beds not k
 
 def _level(found: Figure) -> str:
     if found.value is None:
-        return LEVELS[3] if found.hidden else LEVELS[4]
+        return LEVELS[3] if found.rounded else LEVELS[4]
     return LEVELS[sum(found.value > line for line in (SAFE, FULL))]

@@ -1,7 +1,7 @@
 """Monthly KPIs: which months of a period they rest on, what is read for them, and their figures.
 
-Lengths of stay, readmissions and deaths are counted by month of discharge. Tiles and tables rest on *finished* months:
-a month that is cut off by an end of the data has few cases, so that most of it would be hidden.
+Lengths of stay, readmissions and deaths are counted by month of discharge. Tiles and tables rest on *finished* months,
+not on one that is cut off by an end of the data.
 """
 
 from collections.abc import Mapping
@@ -13,9 +13,8 @@ import polars as pl
 
 from dashboards.screens.kpis.bed_occupancy import row_of
 from dashboards.shared import data
-from dashboards.shared.figures import HIDDEN, Figure, figure, hides, ratio, starts, summed
+from dashboards.shared.figures import HIDDEN, NOTHING, Figure, figure, ratio, summed
 from dashboards.shared.filters import Period, View, month_text
-from lake.disclosure.suppression import MARK
 
 FEW: Final = 25
 """Below so many cases CMS does not report a hospital's 30-day measures: the number is too small to tell how it does."""
@@ -24,6 +23,8 @@ _FOLLOW_UP: Final = timedelta(days=31)
 """From the day that ends a month to the first day on which all its discharges were followed for 30 days."""
 
 COUNTS: Final = ("index_discharges_30d", "readmissions_30d")
+STAYED: Final = ("bed_days", "stayed")
+"""What an average length of stay is made of: days, and the discharges of the rows whose days are known."""
 
 
 @dataclass(frozen=True)
@@ -69,20 +70,19 @@ def _inside(period: Period, data: Period) -> bool:
 
 
 STAYS: Final = """
-SELECT month, facility, department, discharges, bed_days, alos_days, median_los_days, suppressed
-FROM gold.length_of_stay WHERE month BETWEEN $first AND $last ORDER BY ALL"""
+SELECT month, facility, department, discharges, bed_days, alos_days, median_los_days
+FROM gold.length_of_stay_totals WHERE month BETWEEN $first AND $last ORDER BY ALL"""
 
 READMISSIONS: Final = """
-SELECT month, facility, department, index_discharges_30d, readmissions_30d, readmission_rate_30d, suppressed
-FROM gold.readmissions WHERE month BETWEEN $first AND $last ORDER BY ALL"""
+SELECT month, facility, department, index_discharges_30d, readmissions_30d, readmission_rate_30d
+FROM gold.readmissions_totals WHERE month BETWEEN $first AND $last ORDER BY ALL"""
 
 DEATHS: Final = """
-SELECT month, facility, department, discharges AS deaths, replace(suppressed, 'discharges', 'deaths') AS suppressed
-FROM gold.outcomes WHERE disposition = 'expired' AND month BETWEEN $first AND $last ORDER BY ALL"""
+SELECT month, facility, department, discharges AS deaths
+FROM gold.outcomes_totals WHERE disposition = 'expired' AND month BETWEEN $first AND $last ORDER BY ALL"""
 
 DOCTORS: Final = """
-SELECT month, doctor_id, department, discharges, alos_days * discharges AS bed_days, deaths, index_discharges_30d,
-    readmissions_30d, replace(suppressed, 'alos_days', 'bed_days') AS suppressed
+SELECT month, doctor_id, department, discharges, alos_days, deaths, index_discharges_30d, readmissions_30d
 FROM gold.doctors WHERE month BETWEEN $first AND $last ORDER BY ALL"""
 
 
@@ -111,7 +111,7 @@ def places(months: Months, stays: pl.DataFrame, again: pl.DataFrame, died: pl.Da
         lowest_median=pl.col("median_los_days").min(), highest_median=pl.col("median_los_days").max()
     )
     return (
-        summed(counted, key, ["discharges", "bed_days"])
+        summed(with_stayed(counted), key, ["discharges", *STAYED])
         .join(summed(within(again, months.followed), key, COUNTS), on=key, how="left")
         .join(summed(within(died, months.counted), key, ["deaths"]), on=key, how="left")
         .join(medians, on=key, how="left")
@@ -123,33 +123,32 @@ def doctors(months: Months, rows: pl.DataFrame) -> pl.DataFrame:
     """A row per doctor and department, most discharges first: sums for ``measured``, from rows of ``DOCTORS``."""
     key = ["doctor_id", "department"]
     return (
-        summed(within(rows, months.counted), key, ["discharges", "bed_days", "deaths"])
+        summed(with_stayed(within(rows, months.counted)), key, ["discharges", *STAYED, "deaths"])
         .join(summed(within(rows, months.followed), key, COUNTS), on=key, how="left")
         .sort("discharges", *key, descending=[True, False, False])
     )
 
 
-def mortality(stays: pl.DataFrame, died: pl.DataFrame) -> pl.DataFrame:
-    """month, discharges, deaths, mortality_rate, suppressed: from rows of ``STAYS`` and ``DEATHS`` of one place.
+def with_stayed(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows with ``STAYED``, from ``discharges`` and ``alos_days``: sums over months need days, not averages."""
+    known = pl.col("alos_days").is_not_null()
+    days = pl.col("bed_days") if "bed_days" in rows.columns else pl.col("alos_days") * pl.col("discharges")
+    return rows.with_columns(
+        bed_days=pl.when(known).then(days).otherwise(0.0), stayed=pl.when(known).then("discharges").otherwise(0)
+    )
 
-    No row of deaths in a month with discharges is a true 0.
+
+def mortality(stays: pl.DataFrame, died: pl.DataFrame) -> pl.DataFrame:
+    """month, discharges, deaths, mortality_rate: from rows of ``STAYS`` and ``DEATHS`` of one place.
+
+    No row of deaths in a month with discharges is 0; of public rows it is hidden.
     """
-    both = stays.select("month", "discharges", MARK).join(
-        died.select("month", "deaths", died=MARK), on="month", how="left"
-    )
-    unknown = hides("discharges") | pl.col("died").is_not_null()
-    names = (
-        pl.when(flag).then(pl.lit(name))
-        for name, flag in (("discharges", hides("discharges")), ("deaths", pl.col("died").is_not_null()))
-    )
-    hidden = pl.concat_str(*names, pl.lit("mortality_rate"), separator=", ", ignore_nulls=True)
-    known = pl.when(pl.col("died").is_null()).then(pl.col("deaths").fill_null(0))
-    return both.sort("month").select(
-        "month",
-        "discharges",
-        deaths=known,
-        mortality_rate=pl.when(~unknown & (pl.col("discharges") > 0)).then(known / pl.col("discharges")),
-        suppressed=pl.when(unknown).then(hidden),
+    deaths = pl.col("deaths") if data.current().rounded else pl.col("deaths").fill_null(0)
+    both = stays.select("month", "discharges").join(died.select("month", "deaths"), on="month", how="left")
+    return (
+        both.sort("month")
+        .with_columns(deaths)
+        .with_columns(mortality_rate=pl.when(pl.col("discharges") > 0).then(pl.col("deaths") / pl.col("discharges")))
     )
 
 
@@ -159,17 +158,16 @@ def within(rows: pl.DataFrame, period: Period | None) -> pl.DataFrame:
 
 
 def measured(row: Mapping[str, Any], months: Months) -> dict[str, Figure]:
-    """KPI → figure, from a row of ``places`` or ``doctors``. Rates are made of the sums, where all of it is shown.
-
-    Where half of the months or more are hidden, *at least* says nothing, and the sum is hidden.
-    """
-    names = ("discharges", "bed_days", "deaths", *COUNTS)
-    counts = {name: months.followed if name in COUNTS else months.counted for name in names}
-    sums = {name: _useful(figure(row, name), period) for name, period in counts.items()}
+    """KPI → figure, from a row of ``places`` or ``doctors``. Rates are made of the sums."""
+    rounded = data.current().rounded
+    names = ("discharges", *STAYED, "deaths", *COUNTS)
+    sums = {name: figure(row, name, rounded=rounded) for name in names}
+    if months.followed is None:
+        sums |= dict.fromkeys(COUNTS, Figure(None))
     index, again = (sums[name] for name in COUNTS)
     return {
         "discharges": sums["discharges"],
-        "alos_days": ratio(sums["bed_days"], sums["discharges"]),
+        "alos_days": ratio(sums["bed_days"], sums["stayed"]),
         "index_discharges_30d": index,
         "readmissions_30d": again,
         "readmission_rate_30d": ratio(again, index),
@@ -178,19 +176,11 @@ def measured(row: Mapping[str, Any], months: Months) -> dict[str, Figure]:
     }
 
 
-def _useful(found: Figure, period: Period | None) -> Figure:
-    if period is None:
-        return Figure(None)
-    says_nothing = not found.value or found.hidden * 2 >= len(starts(period, "month"))
-    return Figure(None, found.hidden) if found.hidden and says_nothing else found
-
-
 def medians(row: Mapping[str, Any]) -> str:
     """The lowest and the highest median of a month, from a row of ``places`` for one department of one facility.
 
     Medians of months cannot be put together to one of the period.
     """
     if row["lowest_median"] is None:
-        return HIDDEN
-    hidden = f", {row['discharges_hidden']} hidden" if row["discharges_hidden"] else ""
-    return f"{row['lowest_median']:.1f} to {row['highest_median']:.1f} days{hidden}"
+        return HIDDEN if data.current().rounded else NOTHING
+    return f"{row['lowest_median']:.1f} to {row['highest_median']:.1f} days"

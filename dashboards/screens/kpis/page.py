@@ -24,9 +24,7 @@ def tiles(view: View, months: Months, span: Period) -> None:
     """The KPIs of the place in view, each with that of the time before."""
     before = view.period.previous()
     here, there = (
-        bed_occupancy.row_of(bed_occupancy.means(days(period)), view.facility, view.department)
-        if period.first >= span.first
-        else None
+        bed_occupancy.row_of(means(period), view.facility, view.department) if period.first >= span.first else None
         for period in (view.period, before)
     )
     earlier = months.previous(span)
@@ -58,6 +56,11 @@ def days(period: Period) -> pl.DataFrame:
     return data.rows(bed_occupancy.DAYS, first=period.first, last=period.last)
 
 
+def means(period: Period) -> pl.DataFrame:
+    """Sums over a period's days, of all places."""
+    return bed_occupancy.means(days(period), period, rounded=data.current().rounded)
+
+
 def occupancy(view: View) -> None:
     """Beds day by day, and by department and facility."""
     asked = st.segmented_control(
@@ -87,7 +90,7 @@ def occupancy(view: View) -> None:
         definition=DEFINITIONS["occupancy_rate"],
         note=f"{what}. {bed_occupancy.LINES}",
     )
-    found = bed_occupancy.classed(of(view, bed_occupancy.means(days(period)), ("facility", "department"), totals=True))
+    found = bed_occupancy.classed(of(view, means(period), ("facility", "department"), totals=True))
     if found.height < 2:
         return
     style.chart(
@@ -97,7 +100,6 @@ def occupancy(view: View) -> None:
         name="occupancy-by-place",
         definition=DEFINITIONS["occupancy_rate"],
         height=110 + 32 * found["department"].n_unique(),
-        note="≥: some days have 1 to 10 patients and are hidden, so it is at least this. Hidden: half of the days are.",
     )
 
 
@@ -160,7 +162,7 @@ def places(view: View, months: Months) -> None:
         "Performance by", list(ROWS), key="rows", bind="query-params", required=True, default="Departments"
     )
     named = ROWS[asked or "Departments"]
-    beds = bed_occupancy.means(days(view.period))
+    beds = means(view.period)
     found, left_out = [], []
     for row in of(view, monthly.places(months, *monthly.read(months.counted)), named).iter_rows(named=True):
         measured = monthly.measured(row, months)
@@ -178,7 +180,7 @@ def places(view: View, months: Months) -> None:
         name="performance",
         definition="Most discharges first. Rates are not adjusted for how ill the patients were.",
         note=_small(months)
-        + (f" Left out, since few or none are discharged there: {'; '.join(left_out)}." if left_out else ""),
+        + (f" Left out, as nobody or too few are discharged there: {'; '.join(left_out)}." if left_out else ""),
     )
 
 
@@ -212,8 +214,7 @@ def doctors(view: View, months: Months) -> None:
         name="doctors",
         definition="By attending physician, as last stated (HL7 PV1-7), and department at discharge. Most discharges "
         "first. Rates are not adjusted for how ill the patients were.",
-        note=f"{_small(months)} A doctor has 1 to 10 readmissions or deaths in most months, so most rates are hidden."
-        + (f" Left out: {left_out} with few discharges." if left_out else ""),
+        note=_small(months) + (f" Left out: {left_out} with too few discharges." if left_out else ""),
     )
 
 

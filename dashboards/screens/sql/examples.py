@@ -7,49 +7,43 @@ EXAMPLES: Final = {
 -- Every table and column, and what it means.
 FROM gold.dictionary""",
     "Admissions by month and facility": """\
--- A hidden figure is NULL, and named in the column suppressed.
-SELECT start AS month, facility, admissions, discharges, suppressed
-FROM gold.admissions
+-- (all) stands for all facilities or departments.
+SELECT start AS month, facility, admissions, discharges
+FROM gold.admissions_totals
 WHERE grain = 'month' AND department = '(all)'
 ORDER BY month DESC, facility""",
     "Fullest departments": """\
--- The last 30 days of the data; days with hidden figures are not in the mean.
+-- The last 30 days of the data.
 SELECT facility, department,
        round(avg(occupancy_rate), 3) AS mean_occupancy,
-       count(*) FILTER (occupancy_rate > 0.92) AS days_above_92,
-       count(suppressed) AS days_with_hidden_figures
+       count(*) FILTER (occupancy_rate > 0.92) AS days_above_92
 FROM gold.occupancy
-WHERE facility <> '(all)' AND department <> '(all)'
-  AND day > (SELECT max(day) FROM gold.occupancy) - 30
+WHERE day > (SELECT max(day) FROM gold.occupancy) - 30
 GROUP BY ALL
 ORDER BY mean_occupancy DESC NULLS LAST""",
     "Length of stay by department": """\
 -- All facilities together, the last 12 months of the data.
 SELECT department, sum(discharges) AS discharges,
-       round(sum(bed_days) / sum(discharges), 2) AS alos_days,
-       count(suppressed) AS months_hidden
-FROM gold.length_of_stay
+       round(sum(bed_days) / sum(discharges), 2) AS alos_days
+FROM gold.length_of_stay_totals
 WHERE facility = '(all)' AND department <> '(all)'
   AND month > (SELECT max(month) FROM gold.length_of_stay) - INTERVAL 12 MONTH
 GROUP BY department
 ORDER BY alos_days DESC""",
     "Readmissions by month": """\
-SELECT month, index_discharges_30d, readmissions_30d, readmission_rate_30d, suppressed
-FROM gold.readmissions
+SELECT month, index_discharges_30d, readmissions_30d, readmission_rate_30d
+FROM gold.readmissions_totals
 WHERE facility = '(all)' AND department = '(all)'
 ORDER BY month DESC""",
     "Most frequent diagnoses": """\
--- The shown part only: months with few patients are hidden.
-SELECT diagnosis_code, any_value(diagnosis) AS diagnosis,
-       sum(admissions) AS admissions_shown, count(suppressed) AS months_with_hidden_figures
+SELECT diagnosis_code, any_value(diagnosis) AS diagnosis, sum(admissions) AS admissions
 FROM gold.diagnoses
-WHERE diagnosis_code <> '(all)'
 GROUP BY diagnosis_code
-ORDER BY admissions_shown DESC NULLS LAST
+ORDER BY admissions DESC NULLS LAST
 LIMIT 20""",
     "Busiest hours": """\
 SELECT weekday, hour, sum(admissions) AS admissions
-FROM gold.arrivals
+FROM gold.arrivals_totals
 WHERE facility = '(all)'
 GROUP BY weekday, hour
 ORDER BY admissions DESC NULLS LAST""",

@@ -1,4 +1,4 @@
-"""SQL: a query of one's own over the figures that are shown, confined and written down."""
+"""SQL: a query of one's own over the file that the pages read, confined and written down."""
 
 import polars as pl
 import streamlit as st
@@ -83,7 +83,7 @@ def result(found: Answer | str) -> None:
             "Result",
             found.rows,
             name="sql",
-            definition="What the query gave. An empty cell is NULL: a hidden figure, or none at all.",
+            definition="What the query gave. An empty cell is NULL.",
         )
         st.dataframe(inert(found.rows), hide_index=True, key="sql_result", alt="Result of the query", placeholder="")
         st.caption(f"{shown[0].upper()}{shown[1:]} · {found.seconds:.1f} s")
@@ -114,10 +114,7 @@ def tables() -> None:
 
 def page() -> None:
     """The whole page."""
-    st.write(
-        "Ask the figures anything. It is the Gold that the other pages show: counts of 1 to 10 people are hidden here "
-        "too."
-    )
+    st.write("One SELECT over the tables that the other pages read.")
     sent = editor()
     if sent is not None:
         run(sent)

@@ -106,7 +106,9 @@ _MORE_VALUES: Final = (
 )
 _ENDING: Final = r"[\s:#=()-]*(?:(?:is|are|in|with|of)\s+)?\d{4}\b"
 _EXTENSION: Final = r"(?:[\s,;]*(?:x|ext\.?|extn\.?|extension|#)[\s.:=]*\d{1,6}|/\d{4}\b)?"
-_MORE_PHONES: Final = r"(?:(?:\s*[,&/]\s*(?:(?:and|or)\s+)?|\s+(?:and|or)\s+)(?:\d{3}[\s.-]?){1,2}\d{4}\b|\s+or\s+\d{4}\b)*"
+_MORE_PHONES: Final = (
+    r"(?:(?:\s*[,&/]\s*(?:(?:and|or)\s+)?|\s+(?:and|or)\s+)(?:\d{3}[\s.-]?){1,2}\d{4}\b|\s+or\s+\d{4}\b)*"
+)
 
 
 def _grouped(*groups: str) -> str:

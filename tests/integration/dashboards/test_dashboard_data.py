@@ -12,12 +12,14 @@ import pytest
 
 from dashboards.shared import data
 from dashboards.shared.data import Build, Missing
-from lake.disclosure.public_gold import LINK
+from lake.disclosure import public_gold
+from lake.disclosure.audience import Audience
+from lake.gold.duckdb_file import LINK
 from tests.support.boards import forget
 
 pytest_plugins = ("tests.support.board_fixtures",)
 
-COUNT = "SELECT count(*) AS n, sum(admissions)::BIGINT AS admissions FROM gold.admissions WHERE grain = 'month'"
+COUNT = "SELECT count(*) AS n, sum(admissions)::BIGINT AS admissions FROM gold.admissions"
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +29,7 @@ def _forgotten() -> Any:
 
 
 def found(lake: Path) -> Build:
-    build = data.find(lake)
+    build = data.find(lake, Audience.INTERNAL)
     assert isinstance(build, Build), build
     return build
 
@@ -54,7 +56,7 @@ def test_parameters_are_bound(simulated_lake: Path) -> None:
     [
         "FROM read_csv('{root}/wardlake.json')",
         "FROM read_parquet('{root}/silver/visits/**/*.parquet')",
-        "ATTACH '{root}/wardlake.duckdb'",
+        "ATTACH '{root}/gold_public.duckdb'",
         "SET enable_external_access = true",
         "DELETE FROM gold.admissions",
         "COPY (SELECT 1) TO '{root}/copied.csv'",
@@ -70,9 +72,9 @@ def test_a_query_reads_nothing_else_and_writes_nothing(simulated_lake: Path, sql
     [
         ("no lake", "There is no lake at", "wardlake demo"),
         ("no gold", "The lake has no Gold yet", "wardlake flow gold"),
-        ("no file", "Gold build 1 has no file for dashboards", "wardlake flow gold --full"),
-        ("not a database", "cannot be read", "wardlake flow gold"),
-        ("a dead link", "cannot be read", "wardlake flow gold"),
+        ("no file", "Gold build 1 has no DuckDB file", "wardlake flow gold"),
+        ("not a database", "cannot be read", "wardlake flow gold --full"),
+        ("a dead link", "cannot be read", "wardlake flow gold --full"),
     ],
 )
 def test_what_is_missing_is_said_with_the_next_move(own_lake: Path, broken: str, what: str, command: str) -> None:
@@ -89,26 +91,40 @@ def test_what_is_missing_is_said_with_the_next_move(own_lake: Path, broken: str,
             link.resolve().write_bytes(b"broken" * 1000)
         case "a dead link":
             link.resolve().unlink()
-    missing = data.find(own_lake)
+    missing = data.find(own_lake, Audience.INTERNAL)
     assert isinstance(missing, Missing)
     assert what in missing.what
     assert missing.command == command
 
 
+def test_without_public_figures_it_says_how_to_make_them(own_lake: Path) -> None:
+    assert isinstance(data.find(own_lake, Audience.PUBLIC), Build)
+    (own_lake / public_gold.LINK).unlink()
+    missing = data.find(own_lake, Audience.PUBLIC)
+    assert isinstance(missing, Missing)
+    assert (missing.what, missing.command) == ("Gold build 1 has no public figures yet.", "wardlake flow export")
+
+
+def test_the_same_query_runs_over_exact_and_public_figures(simulated_lake: Path) -> None:
+    exact, public = (ask(data.find(simulated_lake, audience), COUNT) for audience in Audience)  # type: ignore[arg-type]
+    assert exact["admissions"][0] > public["admissions"][0] > 0
+    assert public["admissions"][0] % 5 == 0
+
+
 def test_a_lake_without_visits_has_nothing_to_show(empty_lake: Path) -> None:
-    missing = data.find(empty_lake)
+    missing = data.find(empty_lake, Audience.INTERNAL)
     assert isinstance(missing, Missing)
     assert missing.what == "The lake holds no visits yet."
 
 
 def swap(lake: Path, build_id: int) -> None:
-    """Put another build in place, as ``lake.gold.duckdb_file`` does: half of the first one's admissions are gone."""
+    """Put another build in place, as ``lake.gold.duckdb_file`` does: a facility of the first one is gone."""
     link = lake / LINK
-    new = lake / f"shown-{build_id}.duckdb"
+    new = lake / f"gold-{build_id}.duckdb"
     shutil.copy(link.resolve(), new)
     with duckdb.connect(str(new)) as connection:
         connection.execute("UPDATE gold.build SET build_id = ?", [build_id])
-        connection.execute("DELETE FROM gold.admissions WHERE facility = '(all)'")
+        connection.execute("DELETE FROM gold.admissions WHERE facility = 'Mercy Harbor'")
     aside = lake / ".link"
     aside.symlink_to(new.name)
     aside.replace(link)
@@ -131,7 +147,7 @@ def test_another_lake_at_the_same_place_is_not_taken_for_the_old_one(own_lake: P
     aside = target.with_name("aside.duckdb")
     shutil.copy(target, aside)
     with duckdb.connect(str(aside)) as connection:
-        connection.execute("DELETE FROM gold.admissions WHERE facility = '(all)'")
+        connection.execute("DELETE FROM gold.admissions WHERE facility = 'Mercy Harbor'")
     aside.replace(target)
     assert ask(found(own_lake), COUNT)["n"][0] < before["n"][0]
 
@@ -158,7 +174,7 @@ def test_ten_readers_see_whole_builds_while_files_are_swapped(own_lake: Path) ->
         reader.start()
     for build_id in range(3, 13):
         swap(own_lake, build_id)
-        (own_lake / f"shown-{build_id - 3}.duckdb").unlink(missing_ok=True)
+        (own_lake / f"gold-{build_id - 3}.duckdb").unlink(missing_ok=True)
     over.set()
     for reader in readers:
         reader.join()

@@ -1,5 +1,6 @@
-"""The pages as their readers use them: filters, figures, what is hidden, what is missing, what is old."""
+"""The pages as their readers use them: filters, figures, whose they are, what is missing, what is old."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 from dashboards.main import PAGES
 from dashboards.shared import data
 from dashboards.shared.filters import PRESETS
+from lake.disclosure.audience import Audience
 from lake.storage.store import open_lake
 from tests.support import golds
 from tests.support.boards import Open, swap_to, text_of
@@ -19,7 +21,7 @@ pytest_plugins = ("tests.support.board_fixtures",)
 
 
 def ask(lake: Path, sql: str, **parameters: Any) -> pl.DataFrame:
-    build = data.find(lake)
+    build = data.find(lake, Audience.INTERNAL)
     assert isinstance(build, data.Build)
     return data.query(build.file, build.stamp, sql, parameters)
 
@@ -93,33 +95,88 @@ def test_custom_dates_stand_in_the_url(simulated_lake: Path, open_page: Open) ->
     assert "20 Jan 2026 to 1 Feb 2026" in text_of(test)
 
 
-def test_a_tile_shows_the_sum_of_the_shown_file(simulated_lake: Path, open_page: Open) -> None:
-    sql = """SELECT sum(discharges)::BIGINT AS sum, count(*) FILTER (discharges IS NULL) AS hidden
-    FROM gold.admissions WHERE grain = 'month' AND department = '(all)' AND facility = $facility"""
+TOTAL = """SELECT sum(discharges)::BIGINT FROM gold.admissions_totals
+WHERE grain = 'month' AND department = '(all)' AND facility = $facility"""
+
+
+def test_a_tile_shows_the_exact_sum(simulated_lake: Path, open_page: Open) -> None:
     for facility in ("Lakeside General", "Mercy Harbor"):
-        total, hidden = ask(simulated_lake, sql, facility=facility).row(0)
+        total = ask(simulated_lake, TOTAL, facility=facility).item()
         test = open_page(simulated_lake, "admissions", facility=facility)
-        expected = "hidden" if hidden and not total else f"≥ {total:,}" if hidden else f"{total:,}"
-        assert metrics(test)["Discharges"] == expected
+        assert metrics(test)["Discharges"] == f"{total:,}"
+
+
+INTERNAL, PUBLIC = "Internal: exact figures.", "Public: counts of 1–10 hidden, others rounded to 5."  # noqa: RUF001
+OPEN = "0.0.0.0"
+
+
+@pytest.mark.parametrize("page", [page.name for page in PAGES])
+def test_each_page_says_whose_figures_it_shows_in_one_line(simulated_lake: Path, open_page: Open, page: str) -> None:
+    for address, note, other in (("127.0.0.1", INTERNAL, PUBLIC), (OPEN, PUBLIC, INTERNAL)):
+        text = text_of(open_page(simulated_lake, page, address=address))
+        assert text.count(note) == 1
+        assert other not in text
+
+
+@pytest.mark.parametrize("page", ["admissions", "diagnoses", "kpis"])
+def test_an_internal_page_is_exact_and_hides_nothing(small_lake: Path, open_page: Open, page: str) -> None:
+    test = open_page(small_lake, page)
+    assert not test.exception
+    text = text_of(test).lower()
+    assert "hidden" not in text
+    assert "≈" not in text
+    assert "≥" not in text
+
+
+def numbers(test: AppTest) -> set[str]:
+    """Counts in the tables of a page, and the figures of its tiles."""
+    means = {"Average stay", "Mortality", "alos_days", "readmission_rate_30d", "mortality_rate", "occupancy_rate"}
+    tables = (table.value for table in test.dataframe)
+    cells = {str(cell) for table in tables for name in table if name not in means for cell in table[name]}
+    return cells | set(metrics(test).values())
+
+
+@pytest.mark.parametrize("asked", [None, "internal"])
+def test_a_public_page_shows_no_exact_small_count(
+    small_lake: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch, asked: str | None
+) -> None:
+    """Whatever is asked: it listens to everybody, and nobody signs in."""
+    if asked:
+        monkeypatch.setenv("WARDLAKE_AUDIENCE", asked)
+    small = {str(count) for count in range(1, 11)} | {f"{count}.0" for count in range(1, 11)}
+    for page in ("admissions", "diagnoses", "kpis"):
+        test = open_page(small_lake, page, address=OPEN)
+        assert not test.exception
+        assert PUBLIC in text_of(test)
+        assert numbers(test) & small == set()
+        counts = [found.value for found in test.metric if found.label in ("Admissions", "Discharges", "Deaths")]
+        assert all(value == "hidden" or re.fullmatch(r"≈ [\d,]*[05]", value) for value in counts), counts
+
+
+def test_public_figures_are_shown_where_they_are_asked_for(
+    small_lake: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WARDLAKE_AUDIENCE", "public")
+    assert PUBLIC in text_of(open_page(small_lake, "admissions"))
+
+
+def test_behind_a_sign_in_figures_are_exact_wherever_it_listens(small_lake: Path, open_page: Open) -> None:
+    user = {"is_logged_in": True, "email": "ada@example.org"}
+    assert INTERNAL in text_of(open_page(small_lake, "admissions", secrets=AUTH, user=user, address=OPEN))
 
 
 def test_one_facility_and_small_numbers(small_lake: Path, open_page: Open) -> None:
     test = open_page(small_lake, "admissions", by="Daily")
     assert not test.exception
     assert test.selectbox(key="facility").options == ["All facilities", "North"]
-    assert "hidden figures. Counts of 1 to 10 people are hidden" in text_of(test)
-    assert "Most are hidden: choose weekly or monthly above." in text_of(test)
 
 
-def test_most_days_are_hidden_so_weeks_are_shown(small_lake: Path, open_page: Open) -> None:
-    assert "**Admissions per day**" not in text_of(open_page(small_lake, "admissions"))
-
-
-def test_diagnoses_of_one_facility_and_a_hidden_number_of_deaths(small_lake: Path, open_page: Open) -> None:
+def test_a_diagnosis_in_exact_figures(small_lake: Path, open_page: Open) -> None:
     test = open_page(small_lake, "diagnoses", diagnosis="Pneumonia, unspecified organism (J18.9)")
     assert not test.exception
     assert "Treatments: Pneumonia, unspecified organism (J18.9)" in text_of(test)
-    assert "0" not in metrics(test).values()
+    sums = ask(small_lake, "SELECT sum(admissions)::BIGINT, sum(deaths)::BIGINT FROM gold.diagnoses").row(0)
+    assert (metrics(test)["Admissions"], metrics(test)["Deaths"]) == tuple(map(str, sums))
 
 
 def test_figures_that_were_built_long_ago_are_told(

@@ -1,4 +1,4 @@
-"""The SQL page: what it answers is the shown Gold, and every query is in the audit before its rows are on screen."""
+"""The SQL page: it answers from the file of the pages, and every query is in the audit before its rows are shown."""
 
 import shutil
 from pathlib import Path
@@ -13,7 +13,7 @@ from dashboards.screens.sql import query_worker, sandbox
 from dashboards.screens.sql.examples import EXAMPLES
 from dashboards.shared.settings import settings
 from lake.contracts.tables import AUDIT
-from lake.disclosure.public_gold import LINK
+from lake.gold.duckdb_file import LINK
 from tests.support.boards import Open, text_of
 from tests.support.lakes import rows
 
@@ -24,7 +24,7 @@ ATTACKS: Final = {
     "silver": "FROM read_parquet('{lake}/silver/events/*/*.parquet')",
     "bronze": "FROM read_parquet('{lake}/bronze/events/*/*.parquet')",
     "audit": "FROM read_parquet('{lake}/ops/audit/*/*.parquet')",
-    "unsuppressed Gold": "FROM '{lake}/wardlake.duckdb'",
+    "another file of Gold": "FROM '{lake}/gold_public.duckdb'",
     "schema ops": "FROM ops.audit",
     "a write": "CREATE TABLE gold.mine AS SELECT 1",
 }
@@ -47,8 +47,9 @@ def asked(lake: Path) -> list[tuple[str, str, int | None]]:
     return list(found.select("who", "detail", "rows").iter_rows())
 
 
-def test_an_answer_is_the_shown_gold_and_is_written_down(open_page: Open, own_lake: Path) -> None:
-    text = "SELECT start, admissions FROM gold.admissions WHERE grain = 'month' AND department = '(all)' ORDER BY ALL"
+def test_an_answer_is_from_the_file_of_the_pages_and_is_written_down(open_page: Open, own_lake: Path) -> None:
+    where = "grain = 'month' AND department = '(all)'"
+    text = f"SELECT start, admissions FROM gold.admissions_totals WHERE {where} ORDER BY ALL"
     page = ask(open_page(own_lake, "sql"), text)
     with duckdb.connect(str((own_lake / LINK).resolve()), read_only=True) as shown:
         true = shown.sql(text).pl()
@@ -57,7 +58,7 @@ def test_an_answer_is_the_shown_gold_and_is_written_down(open_page: Open, own_la
     [(who, detail, seen)] = asked(own_lake)
     assert who
     where = "((grain = '…') AND (department = '…'))"
-    assert detail == f'SELECT "start", admissions FROM gold.admissions WHERE {where} ORDER BY COLUMNS(*)'
+    assert detail == f'SELECT "start", admissions FROM gold.admissions_totals WHERE {where} ORDER BY COLUMNS(*)'
     assert seen == true.height
 
 
@@ -87,12 +88,17 @@ def test_no_value_that_was_typed_is_written_down(
     assert [detail for _, detail, _ in asked(own_lake)] == [kept]
 
 
-def test_what_is_hidden_is_hidden_here_too(open_page: Open, small_lake: Path, tmp_path: Path) -> None:
+def test_the_public_asks_the_public_file(
+    open_page: Open, small_lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lake = Path(shutil.copytree(small_lake, tmp_path / "lake", symlinks=True))
-    page = ask(open_page(lake, "sql"), "SELECT admissions, suppressed FROM gold.admissions WHERE grain = 'day'")
-    found = result(page)
-    assert found["suppressed"].null_count() < found.height
-    assert found.filter(pl.col("admissions").cast(pl.Int64).is_between(1, 10)).is_empty()
+    monkeypatch.setenv("WARDLAKE_AUDIENCE", "public")
+    text = "SELECT admissions, discharges, hidden FROM gold.admissions_totals WHERE grain = 'day'"
+    found = result(ask(open_page(lake, "sql"), text))
+    assert found["hidden"].null_count() < found.height
+    counts = found.unpivot(["admissions", "discharges"])["value"].drop_nulls().cast(pl.Int64)
+    assert (counts % 5 == 0).all()
+    assert not counts.is_between(1, 10).any()
 
 
 def test_what_is_refused_is_one_line_and_written_down(open_page: Open, own_lake: Path) -> None:

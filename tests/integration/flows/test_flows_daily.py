@@ -164,7 +164,7 @@ def test_killed_at_each_step(place: Place, broker: str, topic: str, undisturbed:
         *(f"building {step}" for step in ("read", "visits", "kpis", "compliance")),
         "build Gold:",
         "check Gold:",
-        "hiding small cells",
+        "rounding build",
         "writing",
         "export Gold:",
     ],

@@ -52,7 +52,9 @@ def test_all_that_is_written_is_its_owner_s_alone(data: Path) -> None:
     made = {path.name for path in data.iterdir()}
     assert made >= {"lake", "lake.key", "export"}
     assert any(data.glob("lake.key.*"))
-    assert {"wardlake.json", "shown.duckdb", "wardlake.duckdb"} <= {path.name for path in (data / "lake").iterdir()}
+    assert {"wardlake.json", "gold_public.duckdb", "wardlake.duckdb"} <= {
+        path.name for path in (data / "lake").iterdir()
+    }
 
 
 def make_one(data: Path) -> None:

@@ -21,23 +21,21 @@ SLOW: Final = "SELECT count(*) FROM gold.days a, gold.days b, gold.days c"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A shown file, and beside it what it must not see: a table, a file, another database."""
+    """A file of Gold, and beside it what it must not see: a table, a file, another database."""
     root = tmp_path_factory.mktemp("sandbox")
     pl.DataFrame({"secret": [SECRET]}).write_parquet(root / "part.parquet")
     pl.DataFrame({"secret": [SECRET]}).write_csv(root / "part.csv")
     (root / "part.json").write_text(f'[{{"secret": "{SECRET}"}}]')
     with duckdb.connect(str(root / "raw.duckdb")) as raw:
         raw.execute(f"CREATE SCHEMA gold; CREATE TABLE gold.raw AS SELECT '{SECRET}' AS secret")
-    with duckdb.connect(str(root / "shown.duckdb")) as shown:
-        shown.execute(
-            "CREATE SCHEMA gold; CREATE TABLE gold.days AS SELECT range AS day, 'x' AS name FROM range(20000)"
-        )
+    with duckdb.connect(str(root / "public.duckdb")) as gold:
+        gold.execute("CREATE SCHEMA gold; CREATE TABLE gold.days AS SELECT range AS day, 'x' AS name FROM range(20000)")
     return root
 
 
 @pytest.fixture(scope="module")
 def connection(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    with query_worker.opened(str(folder / "shown.duckdb")) as opened:
+    with query_worker.opened(str(folder / "public.duckdb")) as opened:
         yield opened
 
 
@@ -47,7 +45,7 @@ def _beside_the_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(folder: Path, text: str, seconds: float = 20.0) -> sandbox.Answer:
-    return sandbox.run(str(folder / "shown.duckdb"), text, seconds=seconds)
+    return sandbox.run(str(folder / "public.duckdb"), text, seconds=seconds)
 
 
 @pytest.mark.parametrize(
@@ -92,8 +90,8 @@ ATTACKS: Final = [
     "SELECT * FROM read_json('part.json')",
     "SELECT * FROM read_ndjson_objects('part.json')",
     "SELECT * FROM read_text('/etc/passwd')",
-    "SELECT * FROM read_blob('{folder}/shown.duckdb')",
-    "SELECT * FROM read_blob('shown.duckdb')",
+    "SELECT * FROM read_blob('{folder}/public.duckdb')",
+    "SELECT * FROM read_blob('public.duckdb')",
     "SELECT * FROM read_duckdb('raw.duckdb')",
     "SELECT * FROM parquet_metadata('part.parquet')",
     "SELECT * FROM parquet_schema('part.parquet')",
@@ -140,7 +138,7 @@ ATTACKS: Final = [
     "UPDATE gold.days SET day = 1",
     "DELETE FROM gold.days",
     "ATTACH '{folder}/raw.duckdb' AS g",
-    "DETACH shown",
+    "DETACH public",
     "USE memory",
     "COPY gold.days TO '{folder}/out.csv'",
     "COPY (SELECT 1) TO '/tmp/out.parquet'",
@@ -302,7 +300,7 @@ def refusal(folder: Path, text: str, seconds: float) -> str:
 
 def test_a_file_that_is_gone_is_told(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"^Gold has just been built anew; run the query again$"):
-        sandbox.run(str(tmp_path / "shown-1.duckdb"), "SELECT 1", seconds=20)
+        sandbox.run(str(tmp_path / "gold_public-1.duckdb"), "SELECT 1", seconds=20)
     assert not list(tmp_path.iterdir())
 
 

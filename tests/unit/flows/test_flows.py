@@ -14,6 +14,7 @@ from app.settings import load
 from flows.definitions import FLOWS, Run, Step, carry_out
 from flows.environment import child_environment
 from lake.contracts.tables import QUALITY, SILVER
+from lake.disclosure.audience import Audience
 from lake.errors import LakeError, StepError
 from lake.gold.published import last
 from lake.gold.tables import COMPLIANCE
@@ -207,13 +208,23 @@ def test_the_settings_file_is_found_from_elsewhere_too(tmp_path: Path, monkeypat
     assert found.get_secret_value() == KEY_TEXT
 
 
-def test_kpis_of_few_people_are_hidden(root: Path) -> None:
+def test_public_kpis_of_few_people_are_hidden(root: Path) -> None:
     make_lake(root, [(0, event())])
     carry_out("gold", Run(load(), lambda _: None))
-    shown = dict(kpis(root))
-    assert shown["admissions"] == HIDDEN
-    assert shown["deaths"] == "0"
-    assert shown["masking success"] == "100.0%"
+    public, exact = (dict(kpis(root, audience)) for audience in (Audience.PUBLIC, Audience.INTERNAL))
+    assert (public["admissions"], exact["admissions"]) == (HIDDEN, "1")
+    assert public["deaths"] == exact["deaths"] == "0"
+    assert public["masking success"] == exact["masking success"] == "100.0%"
+
+
+def test_public_kpis_are_rounded(root: Path) -> None:
+    make_lake(root, simulated(3000))
+    carry_out("gold", Run(load(), lambda _: None))
+    public, exact = (dict(kpis(root, audience)) for audience in (Audience.PUBLIC, Audience.INTERNAL))
+    for kpi in ("admissions", "discharges", "deaths"):
+        rounded, true = (int(found[kpi].replace(",", "")) for found in (public, exact))
+        assert rounded % 5 == 0
+        assert abs(rounded - true) <= 2
 
 
 def test_without_a_server_prefect_is_not_even_imported(root: Path) -> None:

@@ -88,7 +88,6 @@ def test_every_variable_that_the_docs_name_is_read() -> None:
         "WARDLAKE_TEST_KAFKA",
         "WARDLAKE_HYPOTHESIS",
         "WARDLAKE_TOGETHER_MINUTES",
-        "WARDLAKE_AUDIENCE",
     }
     named = {name for page in PAGES for name in re.findall(r"\bWARDLAKE_[A-Z_]+\b", page.read_text("utf-8"))}
     assert named <= known

@@ -1,4 +1,4 @@
-"""The export: whole, closed to others, without small cells, written down, and never seen half done."""
+"""The export: whole, closed to others, public unless asked, written down, and never seen half done."""
 
 import json
 import stat
@@ -18,13 +18,12 @@ from app.jobs import export
 from app.settings import Settings
 from lake.contracts.tables import AUDIT
 from lake.disclosure import export as files
-from lake.disclosure.cells import SMALL
-from lake.disclosure.export import LEFT_OUT, Suppressed
-from lake.disclosure.suppression import MARK, NOT_OF_PEOPLE
+from lake.disclosure import public_gold
+from lake.disclosure.audience import Audience
+from lake.disclosure.rounding import FIGURES, HIDDEN, SMALL, Plain, of_people, public
 from lake.errors import LakeError, UsageError
 from lake.gold.published import Published, last
 from lake.gold.tables import GOLD, VIEWS
-from tests.support.disclosure_attacker import COUNTS
 from tests.support.golds import build, published
 from tests.support.lakes import event, make_lake, rows, simulated
 
@@ -56,50 +55,54 @@ def test_there_is_a_parquet_and_a_csv_of_every_table_and_view(latest: Path) -> N
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))
-def test_both_files_hold_the_same_rows_without_small_cells(latest: Path, name: str) -> None:
+def test_both_files_hold_the_same_public_rows(latest: Path, name: str) -> None:
     parquet = pl.read_parquet(latest / f"{name}.parquet")
     csv = pl.read_csv(latest / f"{name}.csv", schema=parquet.schema)
     assert csv.equals(parquet)
     assert not any(dtype.is_nested() for dtype in parquet.dtypes)
-    assert pq.ParquetFile(latest / f"{name}.parquet").metadata.row_group(0).column(0).compression == "ZSTD"
-    if name not in NOT_OF_PEOPLE:
-        assert parquet.select(COUNTS[name]).unpivot()["value"].is_between(1, SMALL).sum() == 0
-        assert parquet.columns[-1] == MARK
+    stored = pq.ParquetFile(latest / f"{name}.parquet").metadata
+    assert all(stored.row_group(group).column(0).compression == "ZSTD" for group in range(stored.num_row_groups))
+    if of_people(name):
+        counts = [column for column, figure in FIGURES[name].items() if figure is Plain.COUNT]
+        assert parquet.select(counts).unpivot()["value"].is_between(1, SMALL).sum() == 0
+        assert (parquet.select(counts).unpivot()["value"].drop_nulls() % 5 == 0).all()
+        assert parquet.columns[-1] == HIDDEN
 
 
-def test_what_is_shown_is_what_was_published(root: Path, latest: Path) -> None:
+def test_what_is_exported_is_the_public_form_of_what_was_published(root: Path, latest: Path) -> None:
     for table in GOLD:
         name = table.name.removeprefix("gold/")
-        shown, true = pl.read_parquet(latest / f"{name}.parquet"), published(root, table)
-        if name == "arrivals":
-            continue
         keys = list(table.schema.primary_key())
-        assert shown.height == true.height > 0
-        both = shown.join(true, on=keys, suffix=" true")
-        for figure in set(shown.columns) & set(true.columns) - set(keys):
-            assert both.filter(pl.col(figure) != pl.col(f"{figure} true")).is_empty(), figure
+        expected = public(name, published(root, table)).select(
+            c for c, t in table.polars_schema.items() if not t.is_nested()
+        )
+        found = pl.read_parquet(latest / f"{name}.parquet")
+        assert found.select(expected.columns).sort(keys).equals(expected.sort(keys)), name
 
 
-def test_the_columns_are_in_the_contracts_order(latest: Path) -> None:
+def test_an_internal_export_is_exact(root: Path, tmp_path: Path) -> None:
+    export.export(settings.load(lake=root, export=tmp_path, audience="internal"))
     for table in GOLD:
         name = table.name.removeprefix("gold/")
-        if name != "arrivals":
-            left = [c for c, t in table.polars_schema.items() if c not in LEFT_OUT.get(name, ()) and not t.is_nested()]
-            mark = [] if name in NOT_OF_PEOPLE else [MARK]
-            assert pl.read_parquet(latest / f"{name}.parquet").columns == left + mark
+        found, keys = pl.read_parquet(tmp_path / "latest" / f"{name}.parquet"), list(table.schema.primary_key())
+        assert HIDDEN not in found.columns
+        assert found.sort(keys).equals(published(root, table).select(found.columns).sort(keys)), name
+    manifest = json.loads((tmp_path / "latest" / "manifest.json").read_text())
+    assert (manifest["audience"], manifest["disclosure_control"]) == ("internal", None)
+    assert public_gold.last(root) is not None
 
 
 def test_the_manifest_says_what_it_is(root: Path, latest: Path) -> None:
     manifest, found = json.loads((latest / "manifest.json").read_text()), last(root)
     assert found is not None
     assert (manifest["build_id"], manifest["built_at"]) == (found.build_id, found.built_at.isoformat())
-    assert f"1 to {SMALL}" in manifest["suppression"]["rule"]
+    assert f"1 to {SMALL}" in manifest["disclosure_control"]["rule"]
     assert {table["table"] for table in manifest["tables"]} == NAMES
     for table in manifest["tables"]:
         frame = pl.read_parquet(latest / table["files"][0])
         assert (table["rows"], table["columns"]) == (frame.height, frame.columns)
-        hidden = 0 if MARK not in frame.columns else frame[MARK].str.count_matches(r"\w+").sum()
-        assert table["suppressed_cells"] == hidden
+        hidden = 0 if HIDDEN not in frame.columns else frame[HIDDEN].str.count_matches(r"\w+").sum()
+        assert table["hidden_figures"] == hidden
 
 
 def test_nobody_else_can_read_it(latest: Path) -> None:
@@ -109,10 +112,10 @@ def test_nobody_else_can_read_it(latest: Path) -> None:
 
 
 def test_an_export_leaves_a_row_in_the_audit(root: Path, latest: Path) -> None:
-    [row] = rows(root, AUDIT).iter_rows(named=True)
+    row = rows(root, AUDIT).sort("audited_at").row(0, named=True)
     manifest = json.loads((latest / "manifest.json").read_text())
     assert row["action"] == "export"
-    assert row["detail"] == f"Gold build 1, {len(NAMES)} tables to {latest.parent}"
+    assert row["detail"] == f"Gold build 1, public figures, {len(NAMES)} tables to {latest.parent}"
     assert row["rows"] == sum(table["rows"] for table in manifest["tables"])
 
 
@@ -170,8 +173,8 @@ def made_by(build_id: int) -> Published:
 
 
 def write(folder: Path, build_id: int, value: int, before_it_shows: Any = lambda _: None) -> Path:
-    tables = {name: Suppressed(pl.DataFrame({"value": [value] * 1000}), 0) for name in ("a", "b")}
-    made, _ = files.write(folder, made_by(build_id), tables, NOW, before_it_shows)
+    tables = {name: pl.DataFrame({"value": [value] * 1000}) for name in ("a", "b")}
+    made, _ = files.write(folder, made_by(build_id), tables, Audience.PUBLIC, NOW, before_it_shows)
     return made.parquet.parent
 
 

@@ -1,4 +1,4 @@
-"""The shown file: true where it shows something, whole, swapped in at once, and closed to others."""
+"""``gold_public.duckdb``: rounded, whole, swapped in at once, and closed to others."""
 
 import stat
 from datetime import UTC, datetime
@@ -12,14 +12,12 @@ import pytest
 from app import settings
 from app.jobs import build_gold as building
 from lake.disclosure import public_gold
-from lake.disclosure.cells import SMALL
-from lake.disclosure.suppression import MARK, NOT_OF_PEOPLE
+from lake.disclosure.public_gold import NAMES
+from lake.disclosure.rounding import HIDDEN, of_people, public
 from lake.errors import LakeError
 from lake.gold import duckdb_file
 from lake.gold.published import Published, last
-from lake.gold.tables import ADMISSIONS, COMPLIANCE, DIAGNOSES, OCCUPANCY
-from lake.gold.totals import ALL, KEYS
-from tests.support.disclosure_attacker import COUNTS
+from lake.gold.tables import COMPLIANCE
 from tests.support.golds import build, published
 from tests.support.lakes import KEY_TEXT, event, make_lake, simulated
 
@@ -28,8 +26,8 @@ NOW: Final = datetime(2026, 10, 2, tzinfo=UTC)
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A lake with Gold and its shown file; the tests of this module only read them."""
-    lake = make_lake(tmp_path_factory.mktemp("shown") / "lake", simulated(3000))
+    """A lake with Gold and its public file; the tests of this module only read them."""
+    lake = make_lake(tmp_path_factory.mktemp("public") / "lake", simulated(3000))
     build(lake)
     public_gold.write(lake.root, of(lake.root))
     return lake.root
@@ -48,56 +46,19 @@ def rows(root: Path, query: str) -> pl.DataFrame:
         return connection.sql(query).pl()
 
 
-@pytest.mark.parametrize("name", KEYS)
-def test_no_figure_of_1_to_10_people_is_in_it_and_each_hidden_one_is_named(root: Path, name: str) -> None:
-    frame = rows(root, f"FROM gold.{name}")
-    assert frame.height > 0
-    assert frame.select(KEYS[name]).is_unique().all()
-    assert frame.columns[-1] == MARK
-    for figure in COUNTS[name]:
-        assert frame[figure].is_between(1, SMALL).sum() == 0
-        named = frame[MARK].fill_null("").str.split(", ").list.contains(figure)
-        left_out = frame.select(left_out_of(name, figure)).to_series()
-        assert (frame[figure].is_null() == (named | left_out)).all()
-
-
-def left_out_of(name: str, figure: str) -> pl.Expr:
-    """Where a figure is not told at all: how all diagnoses together ended."""
-    if name == "diagnoses" and figure in ("discharges", "deaths"):
-        return pl.col("diagnosis_code") == ALL
-    return pl.repeat(value=False, n=pl.len())
-
-
-@pytest.mark.parametrize("grain", ["day", "week", "month"])
-@pytest.mark.parametrize("places", [(), ("facility",), ("department",), ("facility", "department")])
-def test_what_is_shown_of_admissions_is_the_sum_of_golds(root: Path, grain: str, places: tuple[str, ...]) -> None:
-    named = [(pl.col(column) == ALL) != (column in places) for column in ("facility", "department")]
-    frame = rows(root, f"FROM gold.admissions WHERE grain = '{grain}'").filter(named)
-    start = pl.col("day").dt.truncate({"day": "1d", "week": "1w", "month": "1mo"}[grain]).alias("start")
-    sums = published(root, ADMISSIONS).group_by(start, *places).agg(pl.col("admissions", "discharges").sum())
-    both = frame.join(sums, on=["start", *places], suffix=" true")
-    assert both.height == frame.height == sums.height
-    for figure in ("admissions", "discharges"):
-        assert both.filter(pl.col(figure) != pl.col(f"{figure} true")).is_empty()
-
-
-def test_what_is_shown_of_all_is_the_sum_of_golds(root: Path) -> None:
-    beds = rows(root, f"FROM gold.occupancy WHERE facility = '{ALL}' AND department = '{ALL}'")
-    true = published(root, OCCUPANCY).group_by("day").agg(pl.col("occupied_midnight").sum())
-    both = beds.join(true, on="day", suffix=" true")
-    assert both.height == beds.height == true.height
-    assert both["occupied_midnight"].count() > 0
-    assert both.filter(pl.col("occupied_midnight") != pl.col("occupied_midnight true")).is_empty()
-    codes = rows(root, f"FROM gold.diagnoses WHERE diagnosis_code = '{ALL}'")
-    sums = published(root, DIAGNOSES).group_by("month").agg(pl.col("admissions").sum()).sort("month")
-    assert codes["admissions"].count() > 0
-    assert (codes.sort("month")["admissions"] == sums["admissions"]).all()
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_the_public_form_of_the_same_table(root: Path, name: str) -> None:
+    with duckdb.connect(str((root / duckdb_file.LINK).resolve()), read_only=True) as exact:
+        expected = public(name, exact.sql(f"FROM gold.{name} ORDER BY ALL").pl())
+    found = rows(root, f"FROM gold.{name}")
+    assert found.height > 0 or name not in ("admissions_totals", "outcomes_totals", "compliance")
+    assert found.select(expected.columns).equals(expected)
+    assert (HIDDEN in found.columns) == of_people(name)
 
 
 def test_what_counts_messages_is_as_in_gold(root: Path) -> None:
-    assert rows(root, "FROM gold.compliance").equals(published(root, COMPLIANCE))
-    for name in NOT_OF_PEOPLE:
-        assert MARK not in rows(root, f"FROM gold.{name}").columns
+    keys = ["day", "policy"]
+    assert rows(root, "FROM gold.compliance").sort(keys).equals(published(root, COMPLIANCE).sort(keys))
 
 
 def test_it_says_which_build_it_is(root: Path) -> None:
@@ -109,7 +70,7 @@ def test_it_says_which_build_it_is(root: Path) -> None:
 
 def test_every_column_has_its_meaning(root: Path) -> None:
     words = rows(root, "FROM gold.dictionary")
-    assert set(words["table_name"]) == {*KEYS, *NOT_OF_PEOPLE, "build"}
+    assert set(words["table_name"]) == {*NAMES, "build"}
     assert words.filter(pl.col("meaning").is_null() | (pl.col("meaning") == "")).is_empty()
     tables = rows(root, "SELECT comment FROM duckdb_tables() WHERE schema_name = 'gold'")
     assert tables["comment"].null_count() == 0
@@ -117,7 +78,7 @@ def test_every_column_has_its_meaning(root: Path) -> None:
 
 def test_nobody_else_can_read_it(root: Path) -> None:
     assert stat.S_IMODE((root / public_gold.LINK).resolve().stat().st_mode) == 0o600
-    assert (root / public_gold.LINK).readlink() == Path("shown-1.duckdb")
+    assert (root / public_gold.LINK).readlink() == Path("gold_public-1.duckdb")
 
 
 def test_it_is_made_once(root: Path) -> None:
@@ -128,7 +89,7 @@ def test_it_is_made_once(root: Path) -> None:
 
 
 def test_the_same_gold_gives_the_same_file(root: Path, tmp_path: Path) -> None:
-    before = {name: rows(root, f"FROM gold.{name}") for name in KEYS}
+    before = {name: rows(root, f"FROM gold.{name}") for name in NAMES}
     again = tmp_path / "again.duckdb"
     public_gold._write(again, root, of(root))
     with duckdb.connect(str(again), read_only=True) as connection:
@@ -156,8 +117,8 @@ def test_before_there_is_one_there_is_none(small: Path) -> None:
 def test_the_last_three_are_kept_and_an_old_one_is_not_linked(small: Path) -> None:
     for build_id in (8, 9, 10, 11, 10):
         public_gold.write(small, numbered(small, build_id))
-    assert sorted(path.name for path in small.glob("shown*")) == [
-        "shown-10.duckdb", "shown-11.duckdb", "shown-9.duckdb", "shown.duckdb",
+    assert sorted(path.name for path in small.glob("gold_public*")) == [
+        "gold_public-10.duckdb", "gold_public-11.duckdb", "gold_public-9.duckdb", "gold_public.duckdb",
     ]  # fmt: skip
     assert public_gold.last(small) == (11, public_gold.path_of(small, 11).resolve())
 
@@ -170,28 +131,30 @@ def test_what_is_cut_short_leaves_the_one_before(small: Path, monkeypatch: pytes
 
     with monkeypatch.context() as patched:
         patched.setattr(duckdb_file, "comment", refuse)
-        with pytest.raises(LakeError, match=r"^Gold without small cells was not written to .*; got a full disk; "):
+        with pytest.raises(LakeError, match=r"^public Gold was not written to .*; got a full disk; "):
             public_gold.write(small, numbered(small, 2))
     assert public_gold.last(small) == (1, public_gold.path_of(small, 1).resolve())
     assert not public_gold.path_of(small, 2).exists()
     assert public_gold.write(small, numbered(small, 2)) == public_gold.path_of(small, 2)
     assert public_gold.last(small) == (2, public_gold.path_of(small, 2).resolve())
-    assert not list(small.glob(".shown-*"))
+    assert not list(small.glob(".gold_public-*"))
 
 
 def test_gold_without_a_row_has_a_file_too(tmp_path: Path) -> None:
     lake = make_lake(tmp_path / "lake", [(0, event(event_type="discharge"))])
     build(lake)
     public_gold.write(lake.root, of(lake.root))
-    assert {name: rows(lake.root, f"FROM gold.{name}").height for name in KEYS} == dict.fromkeys(KEYS, 0)
+    assert {name: rows(lake.root, f"FROM gold.{name}").height for name in NAMES if of_people(name)} == dict.fromkeys(
+        filter(of_people, NAMES), 0
+    )
 
 
-def test_a_build_makes_it_and_makes_it_again_where_it_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_build_for_the_public_makes_it_and_makes_it_again_where_it_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lake = make_lake(tmp_path / "lake", simulated(60))
     monkeypatch.setenv("WARDLAKE_KEY", KEY_TEXT)
-    in_force = settings.load(lake=lake.root)
-    assert building.build(in_force).kind == "full"
-    (lake.root / public_gold.LINK).unlink()
-    public_gold.path_of(lake.root, 1).unlink()
-    assert building.build(in_force).kind == "unchanged"
+    assert building.build(settings.load(lake=lake.root)).kind == "full"
+    assert public_gold.last(lake.root) is None, "an internal build does not pay for it"
+    assert building.build(settings.load(lake=lake.root, audience="public")).kind == "unchanged"
     assert public_gold.last(lake.root) == (1, public_gold.path_of(lake.root, 1).resolve())
