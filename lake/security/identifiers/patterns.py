@@ -84,7 +84,7 @@ _FULL_YEAR: Final = r"(?:18|19|20)\d{2}"
 _OLD: Final = r"(?:9\d|1[0-4]\d)"
 _OLD_TOO: Final = rf"(?:{_OLD}-?(?:\s?[-/]\s?|\s(?:to|or|and)\s))?"
 _NUMBERED: Final = (
-    r"(?:\s*\([a-z ]{1,10}\))?(?:[\s.]*(?:(?:ids?|no|nos|nr|num|numbers?|code)\b|#))*[\s.:#=\"'(-]*"
+    r"(?:[\s.]*(?:(?:ids?|no|nos|nr|num|numbers?|code)\b|#|\([a-z ]{1,10}\)))*[\s.:#=\"'(-]*"
     r"(?:(?:is|was|are)\s+)?"
 )
 """What may be between a keyword and its number."""
