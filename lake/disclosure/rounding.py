@@ -6,6 +6,9 @@ sum of its public parts, and their difference does not give a hidden part away.
 
 A row in which every count is hidden or 0 is left out. Otherwise it would say that there is at least one person, and ten
 such days of a month of 1 to 10 people would have one person each. So a row that is not there counts 0 to 10.
+
+Rounding is no proof: where many counts share sums, as single days of small units do, a few hidden ones can still follow
+from all of the others together (``tests/property/test_disclosure_properties.py`` measures it).
 """
 
 from collections.abc import Mapping
