@@ -63,9 +63,8 @@ def test_sign_in(protocol: str, asked: str | None, mechanism: str) -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("flags", "begins"),
-    [
+def test_what_does_not_go_together_is_refused(subtests: pytest.Subtests) -> None:
+    for flags, begins in [
         (
             {"kafka_security_protocol": "tls"},
             "--kafka-security-protocol is wrong; got 'tls'; expected plaintext, ssl, ",
@@ -92,13 +91,12 @@ def test_sign_in(protocol: str, asked: str | None, mechanism: str) -> None:
             {"kafka_security_protocol": "ssl", "kafka_ssl_certificate": "client.pem"},
             "WARDLAKE_KAFKA_SSL_KEY is wrong; got None; expected the key file (PEM) of kafka_ssl_certificate, ",
         ),
-    ],
-)
-def test_what_does_not_go_together_is_refused(flags: dict[str, object], begins: str) -> None:
-    said = refused(**flags)
-    assert said.startswith(begins)
-    assert said.endswith("correct it, or leave it out for the default (docs/reference/configuration.md)")
-    assert PASSWORD not in said
+    ]:
+        with subtests.test(flags=flags):
+            said = refused(**flags)
+            assert said.startswith(begins)
+            assert said.endswith("correct it, or leave it out for the default (docs/reference/configuration.md)")
+            assert PASSWORD not in said
 
 
 def test_the_built_in_broker_has_no_tls(monkeypatch: pytest.MonkeyPatch) -> None:

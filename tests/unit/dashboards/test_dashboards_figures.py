@@ -1,7 +1,6 @@
 """Figures for people: what is hidden is never counted as 0, and a period is made of pieces that fit."""
 
 from datetime import date, timedelta
-from typing import Any
 
 import polars as pl
 import pytest
@@ -9,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboards.shared import figures
-from dashboards.shared.definitions import Kind
 from dashboards.shared.figures import Figure
 from dashboards.shared.filters import Period
 
@@ -20,9 +18,8 @@ def rows(*found: tuple[str, int | None]) -> pl.DataFrame:
     return pl.DataFrame(found, schema={"facility": pl.String, "admissions": pl.Int64}, orient="row")
 
 
-@pytest.mark.parametrize(
-    ("figure", "kind", "text"),
-    [
+def test_a_figure_reads_as_people_write_it(subtests: pytest.Subtests) -> None:
+    for figure, kind, text in [
         (Figure(1234), "count", "1,234"),
         (Figure(0), "count", "0"),
         (Figure(1235, rounded=True), "count", "≈ 1,235"),
@@ -31,10 +28,9 @@ def rows(*found: tuple[str, int | None]) -> pl.DataFrame:
         (Figure(0.1234), "percent", "12.3 %"),
         (Figure(4.25), "days", "4.2 days"),
         (Figure(147.68), "mean", "147.7"),
-    ],
-)
-def test_a_figure_reads_as_people_write_it(figure: Figure, kind: Kind, text: str) -> None:
-    assert figure.text(kind) == text
+    ]:
+        with subtests.test(figure=figure):
+            assert figure.text(kind) == text
 
 
 def test_in_a_sum_a_hidden_part_counts_as_5_and_one_of_hidden_parts_only_is_hidden() -> None:
@@ -48,32 +44,28 @@ def test_the_sum_of_no_rows_is_0_and_of_no_public_rows_hidden() -> None:
     assert figures.figure(row, "admissions", rounded=True) == Figure(None, rounded=True)
 
 
-@pytest.mark.parametrize(
-    ("part", "whole", "expected"),
-    [
+def test_a_rate_is_hidden_with_its_parts_and_of_few_people(subtests: pytest.Subtests) -> None:
+    for part, whole, expected in [
         (Figure(3), Figure(12), Figure(0.25)),
         (Figure(3), Figure(4), Figure(0.75)),
         (Figure(0), Figure(0), Figure(None)),
         (Figure(5, rounded=True), Figure(20, rounded=True), Figure(0.25, rounded=True)),
         (Figure(5, rounded=True), Figure(10, rounded=True), Figure(None, rounded=True)),
         (Figure(None, rounded=True), Figure(20, rounded=True), Figure(None, rounded=True)),
-    ],
-)
-def test_a_rate_is_hidden_with_its_parts_and_of_few_people(part: Figure, whole: Figure, expected: Figure) -> None:
-    assert figures.ratio(part, whole) == expected
+    ]:
+        with subtests.test(part=part):
+            assert figures.ratio(part, whole) == expected
 
 
-@pytest.mark.parametrize(
-    ("now", "before", "expected"),
-    [
+def test_what_is_not_known_is_not_compared(subtests: pytest.Subtests) -> None:
+    for now, before, expected in [
         (Figure(110), Figure(100), pytest.approx(0.1)),
         (Figure(None, rounded=True), Figure(100), None),
         (Figure(110), Figure(None, rounded=True), None),
         (Figure(110), Figure(0), None),
-    ],
-)
-def test_what_is_not_known_is_not_compared(now: Figure, before: Figure, expected: Any) -> None:
-    assert figures.change(now, before) == expected
+    ]:
+        with subtests.test(now=now):
+            assert figures.change(now, before) == expected
 
 
 def days_of(cover: pl.DataFrame) -> list[date]:
@@ -101,27 +93,24 @@ def test_a_period_is_covered_by_the_coarsest_pieces() -> None:
     assert cover["grain"].value_counts().sort("grain").rows() == [("day", 10), ("month", 1), ("week", 1)]
 
 
-@pytest.mark.parametrize(
-    ("grain", "expected"),
-    [
+def test_what_a_period_touches(subtests: pytest.Subtests) -> None:
+    for grain, expected in [
         ("day", [date(2026, 1, 31), date(2026, 2, 1), date(2026, 2, 2)]),
         ("week", [date(2026, 1, 26), date(2026, 2, 2)]),
         ("month", [date(2026, 1, 1), date(2026, 2, 1)]),
-    ],
-)
-def test_what_a_period_touches(grain: str, expected: list[date]) -> None:
-    assert figures.starts(Period(date(2026, 1, 31), date(2026, 2, 2)), grain) == expected
+    ]:
+        with subtests.test(grain=grain):
+            assert figures.starts(Period(date(2026, 1, 31), date(2026, 2, 2)), grain) == expected
 
 
 def test_what_comes_before_a_month() -> None:
     assert figures.before(date(2026, 2, 1), "month", 3) == [date(2025, 11, 1), date(2025, 12, 1), date(2026, 1, 1)]
 
 
-@pytest.mark.parametrize(
-    ("grain", "expected"), [("day", 364), ("week", 52), ("month", 12)], ids=["day", "week", "month"]
-)
-def test_a_year_back_meets_the_same_weekday(grain: str, expected: int) -> None:
-    assert figures.steps(date(2025, 8, 1), date(2026, 8, 1), grain) == expected
+def test_a_year_back_meets_the_same_weekday(subtests: pytest.Subtests) -> None:
+    for grain, expected in [("day", 364), ("week", 52), ("month", 12)]:
+        with subtests.test(grain=grain):
+            assert figures.steps(date(2025, 8, 1), date(2026, 8, 1), grain) == expected
 
 
 def test_what_is_missing_is_0_and_of_public_rows_a_gap() -> None:

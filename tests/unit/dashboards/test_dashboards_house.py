@@ -10,7 +10,7 @@ import pytest
 from dashboards import main
 from dashboards.screens.diagnoses.queries import ENDINGS
 from dashboards.shared import settings, style
-from dashboards.shared.definitions import DEFINITIONS, Definition
+from dashboards.shared.definitions import DEFINITIONS
 from lake.contracts.event import DISPOSITIONS
 from lake.errors import UsageError
 
@@ -27,10 +27,13 @@ def test_every_page_is_listed_and_there_is_no_other() -> None:
     assert sorted(PAGES) == sorted(path.parent.name for path in main.FOLDER.glob("*/page.py"))
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_every_page_has_a_test(page: str) -> None:
-    tests = (path.read_text() for path in (ROOT / "tests" / "integration" / "dashboards").glob("test_dashboard*.py"))
-    assert any(re.search(rf'open_page\([^)]*"{page}"', text) for text in tests)
+def test_every_page_has_a_test(subtests: pytest.Subtests) -> None:
+    for page in PAGES:
+        with subtests.test(page=page):
+            tests = (
+                path.read_text() for path in (ROOT / "tests" / "integration" / "dashboards").glob("test_dashboard*.py")
+            )
+            assert any(re.search(rf'open_page\([^)]*"{page}"', text) for text in tests)
 
 
 def test_no_folder_is_one_that_streamlit_runs_by_itself() -> None:
@@ -80,21 +83,23 @@ def test_a_name_has_the_same_colour_in_every_chart() -> None:
     assert dict(zip(both["domain"], both["range"], strict=True))["A"] == style.colours(["A"]).to_dict()["range"][0]
 
 
-@pytest.mark.parametrize("definition", DEFINITIONS.values(), ids=DEFINITIONS)
-def test_every_kpi_says_what_it_means_and_where_from(definition: Definition) -> None:
-    assert definition.meaning.endswith(".")
-    assert definition.source
-    assert definition.source in definition.help
+def test_every_kpi_says_what_it_means_and_where_from(subtests: pytest.Subtests) -> None:
+    for definition in DEFINITIONS.values():
+        with subtests.test(definition=definition):
+            assert definition.meaning.endswith(".")
+            assert definition.source
+            assert definition.source in definition.help
 
 
 def test_every_outcome_has_a_name_for_people() -> None:
     assert set(ENDINGS) == set(DISPOSITIONS)
 
 
-@pytest.mark.parametrize("path", sorted(DASHBOARDS.rglob("*.py")), ids=lambda path: path.name)
-def test_nothing_is_done_by_hand_that_streamlit_does(path: Path) -> None:
-    text = path.read_text()
-    assert not re.search(r"unsafe_allow_html|st\.html\(|components\.|https?://(?!localhost)[a-z]", text)
+def test_nothing_is_done_by_hand_that_streamlit_does(subtests: pytest.Subtests) -> None:
+    for path in sorted(DASHBOARDS.rglob("*.py")):
+        with subtests.test(path=path):
+            text = path.read_text()
+            assert not re.search(r"unsafe_allow_html|st\.html\(|components\.|https?://(?!localhost)[a-z]", text)
 
 
 def test_a_setting_that_does_not_fit_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,9 +48,8 @@ def run(folder: Path, text: str, seconds: float = 20.0) -> sandbox.Answer:
     return sandbox.run(str(folder / "public.duckdb"), text, seconds=seconds)
 
 
-@pytest.mark.parametrize(
-    ("text", "rows"),
-    [
+def test_what_may_be_asked(subtests: pytest.Subtests, connection: duckdb.DuckDBPyConnection) -> None:
+    for text, rows in [
         ("SELECT count(*) AS n, sum(day) AS days FROM gold.days", [(20_000, 199_990_000)]),
         ("FROM gold.days WHERE day = 3", [(3, "x")]),
         ("WITH a AS (SELECT 1 AS x) SELECT x, x FROM a;", [(1, 1)]),
@@ -62,16 +61,13 @@ def run(folder: Path, text: str, seconds: float = 20.0) -> sandbox.Answer:
         ("SHOW ALL TABLES", None),
         ("SELECT * FROM information_schema.tables", None),
         ("SELECT day FROM gold.days WHERE false", []),
-    ],
-)
-def test_what_may_be_asked(
-    connection: duckdb.DuckDBPyConnection, text: str, rows: list[tuple[object, ...]] | None
-) -> None:
-    said, found = query_worker.answer(connection, text, 100)
-    assert said == {"kind": "rows", "cut": False}
-    assert found is not None
-    assert rows is None or found.rows() == rows
-    found.write_csv()  # whatever it is, it can be downloaded
+    ]:
+        with subtests.test(text=text):
+            said, found = query_worker.answer(connection, text, 100)
+            assert said == {"kind": "rows", "cut": False}
+            assert found is not None
+            assert rows is None or found.rows() == rows
+            found.write_csv()  # whatever it is, it can be downloaded
 
 
 ATTACKS: Final = [
@@ -172,59 +168,63 @@ ATTACKS: Final = [
 ]
 
 
-@pytest.mark.parametrize("attack", ATTACKS)
-def test_what_may_not(connection: duckdb.DuckDBPyConnection, folder: Path, attack: str) -> None:
-    before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
-    said, found = query_worker.answer(connection, attack.replace("{folder}", str(folder)), 100)
-    assert said["kind"] in {"statement", "query", "file"}
-    assert found is None
-    assert SECRET not in str(said)
-    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
-    assert connection.sql("SELECT count(*) FROM gold.days").fetchall() == [(20_000,)]
+def test_what_may_not(subtests: pytest.Subtests, connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    for attack in ATTACKS:
+        with subtests.test(attack=attack):
+            before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+            said, found = query_worker.answer(connection, attack.replace("{folder}", str(folder)), 100)
+            assert said["kind"] in {"statement", "query", "file"}
+            assert found is None
+            assert SECRET not in str(said)
+            assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+            assert connection.sql("SELECT count(*) FROM gold.days").fetchall() == [(20_000,)]
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
+def test_the_catalogue_tells_of_nothing_but_gold(
+    subtests: pytest.Subtests, connection: duckdb.DuckDBPyConnection
+) -> None:
+    for text in [
         "SELECT current_setting('enable_external_access'), current_setting('lock_configuration')",
         "SELECT * FROM duckdb_secrets()",
         "SELECT * FROM duckdb_databases() WHERE path LIKE '%raw.duckdb'",
         "SELECT * FROM duckdb_variables()",
         "SELECT * FROM duckdb_logs",
         "SELECT table_schema FROM information_schema.tables WHERE table_schema <> 'gold'",
-    ],
-)
-def test_the_catalogue_tells_of_nothing_but_gold(connection: duckdb.DuckDBPyConnection, text: str) -> None:
-    _, found = query_worker.answer(connection, text, 100)
-    assert found is not None
-    assert found.rows() in ([], [(False, True)])
+    ]:
+        with subtests.test(text=text):
+            _, found = query_worker.answer(connection, text, 100)
+            assert found is not None
+            assert found.rows() in ([], [(False, True)])
 
 
-@pytest.mark.parametrize("text", sql_attacks.CATALOGUE)
-def test_the_catalogue_tells_no_path(connection: duckdb.DuckDBPyConnection, folder: Path, text: str) -> None:
-    said, found = query_worker.answer(
-        connection, text.replace("silver.events", "gold.days").replace("silver", "gold"), 100_000
-    )
-    assert found is not None or "admissions_weekly" in text, said
-    assert str(folder) not in str(said)
-    assert found is None or str(folder) not in found.write_json()
+def test_the_catalogue_tells_no_path(
+    subtests: pytest.Subtests, connection: duckdb.DuckDBPyConnection, folder: Path
+) -> None:
+    for text in sql_attacks.CATALOGUE:
+        with subtests.test(text=text):
+            said, found = query_worker.answer(
+                connection, text.replace("silver.events", "gold.days").replace("silver", "gold"), 100_000
+            )
+            assert found is not None or "admissions_weekly" in text, said
+            assert str(folder) not in str(said)
+            assert found is None or str(folder) not in found.write_json()
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
+def test_the_catalogue_cannot_be_asked_with_a_table(
+    subtests: pytest.Subtests, connection: duckdb.DuckDBPyConnection
+) -> None:
+    for text in [
         "SELECT count(*), current_setting('allowed_paths') FROM gold.days",
         "SELECT any_value(path) FROM duckdb_databases(), gold.days",
         "SELECT count(*) FROM gold.days, pragma_database_list",
         "FROM query('FROM gold.days')",
         "FROM query_table('gold.days')",
         "SELECT json_serialize_plan('FROM gold.days'), count(*) FROM gold.days",
-    ],
-)
-def test_the_catalogue_cannot_be_asked_with_a_table(connection: duckdb.DuckDBPyConnection, text: str) -> None:
-    said, found = query_worker.answer(connection, text, 100)
-    assert said["kind"] in {"query", "file"}
-    assert found is None
+    ]:
+        with subtests.test(text=text):
+            said, found = query_worker.answer(connection, text, 100)
+            assert said["kind"] in {"query", "file"}
+            assert found is None
 
 
 def test_an_error_quotes_the_query_never_a_row(connection: duckdb.DuckDBPyConnection) -> None:

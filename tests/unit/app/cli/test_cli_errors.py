@@ -214,9 +214,8 @@ def test_sql_that_writes_reads_files_or_is_none(root: Path, tmp_path: Path, text
     assert [path.name for path in tmp_path.iterdir()] == ["secret.csv"]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "what"),
-    [
+def test_a_flag_with_a_value_that_does_not_fit(subtests: pytest.Subtests) -> None:
+    for arguments, what in [
         (("stream", "--dedup-key", "patient_id"), "--dedup-key is wrong; got 'patient_id'"),
         (
             ("stream", "--dedup-key", "patient_id,event_time,ssn"),
@@ -228,17 +227,15 @@ def test_sql_that_writes_reads_files_or_is_none(root: Path, tmp_path: Path, text
         (("stream", "--batch-messages", "0"), "--batch-messages is wrong; got 0; expected a whole number"),
         (("stream", "--topic", "a b"), "--topic is wrong; got 'a b'"),
         (("stream", "--kafka", "nowhere"), "--kafka is wrong; got 'nowhere'; expected host:port"),
-    ],
-)
-def test_a_flag_with_a_value_that_does_not_fit(arguments: tuple[str, ...], what: str) -> None:
-    text = line(wardlake(*arguments))
-    assert text.startswith(what)
-    assert parts(text) == COMPLETE
+    ]:
+        with subtests.test(arguments=arguments):
+            text = line(wardlake(*arguments))
+            assert text.startswith(what)
+            assert parts(text) == COMPLETE
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
+def test_what_the_command_line_itself_refuses_is_one_line_too(subtests: pytest.Subtests) -> None:
+    for arguments in [
         ("stream", "--batch-seconds", "soon"),
         ("sql", "SELECT 1", "--format", "xml"),
         ("produce", "simulate", "--events", "0"),
@@ -247,10 +244,9 @@ def test_a_flag_with_a_value_that_does_not_fit(arguments: tuple[str, ...], what:
         ("broker", "--port", "70000"),
         ("stream", "--colour", "blue"),
         ("streem",),
-    ],
-)
-def test_what_the_command_line_itself_refuses_is_one_line_too(arguments: tuple[str, ...]) -> None:
-    assert line(wardlake(*arguments))
+    ]:
+        with subtests.test(arguments=arguments):
+            assert line(wardlake(*arguments))
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,8 @@ MODULES = "import sys, app.cli; app.cli.app.commands[sys.argv[1]]; print(*sys.mo
 LIGHT = {"quixstreams", "faker", "duckdb", "deltalake", "dataframely", "prefect", "sqlalchemy", "streamlit"}
 
 
-@pytest.mark.parametrize(
-    ("command", "without"),
-    [
+def test_a_command_starts_without_what_others_need(subtests: pytest.Subtests) -> None:
+    for command, without in [
         ("broker", LIGHT),
         ("dashboard", LIGHT),
         ("flow", LIGHT),
@@ -25,13 +24,12 @@ LIGHT = {"quixstreams", "faker", "duckdb", "deltalake", "dataframely", "prefect"
         ("sql", {"quixstreams", "faker", "prefect"}),
         ("status", {"quixstreams", "faker", "prefect"}),
         ("stream", {"duckdb", "faker", "prefect"}),
-    ],
-)
-def test_a_command_starts_without_what_others_need(command: str, without: set[str]) -> None:
-    ran = subprocess.run([sys.executable, "-c", MODULES, command], capture_output=True, text=True, check=True)
-    imported = set(ran.stdout.split())
-    assert "app.cli" in imported
-    assert imported & without == set()
+    ]:
+        with subtests.test(command=command):
+            ran = subprocess.run([sys.executable, "-c", MODULES, command], capture_output=True, text=True, check=True)
+            imported = set(ran.stdout.split())
+            assert "app.cli" in imported
+            assert imported & without == set()
 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["--version", "sql"]])

@@ -135,9 +135,8 @@ def test_quarantine_replay_and_replay_tell_their_counts(root: Path, monkeypatch:
     assert wardlake("verify", "--lake", root).code == 0
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
+def test_every_command_has_help(subtests: pytest.Subtests) -> None:
+    for command in [
         (),
         ("demo",),
         ("broker",),
@@ -152,9 +151,8 @@ def test_quarantine_replay_and_replay_tell_their_counts(root: Path, monkeypatch:
         ("quarantine",),
         ("quarantine", "list"),
         ("quarantine", "replay"),
-    ],
-)
-def test_every_command_has_help(command: tuple[str, ...]) -> None:
-    ran = wardlake(*command, "--help")
-    assert (ran.code, ran.err) == (0, "")
-    assert "Usage: wardlake" in ran.out
+    ]:
+        with subtests.test(command=command):
+            ran = wardlake(*command, "--help")
+            assert (ran.code, ran.err) == (0, "")
+            assert "Usage: wardlake" in ran.out

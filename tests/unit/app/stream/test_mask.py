@@ -60,16 +60,16 @@ EXAMPLES: Final = [
 ]
 
 
-@pytest.mark.parametrize(("field", "value", "shown"), EXAMPLES)
-def test_a_value_that_fits_shows_what_its_rule_lets_through(field: str, value: str, shown: object) -> None:
-    row, states = masked(**{field: value})
-    assert row[policies.silver_column(field)] == shown
-    assert states[field] == "masked"
+def test_a_value_that_fits_shows_what_its_rule_lets_through(subtests: pytest.Subtests) -> None:
+    for field, value, shown in EXAMPLES:
+        with subtests.test(field=field):
+            row, states = masked(**{field: value})
+            assert row[policies.silver_column(field)] == shown
+            assert states[field] == "masked"
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
+def test_a_value_that_does_not_fit_fails_closed_and_counts_as_redacted(subtests: pytest.Subtests) -> None:
+    for field, value in [
         ("patient_name", "12 Roe"),
         ("patient_name", "*Jane"),
         ("ssn", "12-345-678"),
@@ -94,20 +94,20 @@ def test_a_value_that_fits_shows_what_its_rule_lets_through(field: str, value: s
         ("date_of_birth", "1849-12-31"),
         ("date_of_birth", "2061-03-04"),
         ("date_of_birth", "03/04/61"),
-    ],
-)
-def test_a_value_that_does_not_fit_fails_closed_and_counts_as_redacted(field: str, value: str) -> None:
-    row, states = masked(**{field: value})
-    assert row[policies.silver_column(field)] == (None if field == "date_of_birth" else "*****")
-    assert states[field] == "redacted"
+    ]:
+        with subtests.test(field=field):
+            row, states = masked(**{field: value})
+            assert row[policies.silver_column(field)] == (None if field == "date_of_birth" else "*****")
+            assert states[field] == "redacted"
 
 
-@pytest.mark.parametrize("field", PHI)
-def test_what_is_absent_or_blank_is_missing_and_null(field: str) -> None:
-    for absent in (None, " \t"):
-        row, states = masked(**{field: absent})
-        assert row[policies.silver_column(field)] is None
-        assert states[field] == "missing"
+def test_what_is_absent_or_blank_is_missing_and_null(subtests: pytest.Subtests) -> None:
+    for field in PHI:
+        with subtests.test(field=field):
+            for absent in (None, " \t"):
+                row, states = masked(**{field: absent})
+                assert row[policies.silver_column(field)] is None
+                assert states[field] == "missing"
 
 
 def test_a_row_has_every_column_of_silver_that_is_an_event_s_or_the_policy_s() -> None:
@@ -157,24 +157,27 @@ def test_an_identifier_inside_a_longer_word_is_not_a_survivor() -> None:
     assert row["treatment"] == "Roentgen imaging"
 
 
-@pytest.mark.parametrize("column", ["patient_name", "ssn", "phone", "patient_id", "visit_id", "date_of_birth"])
-def test_an_id_that_holds_an_identifier_does_not_show_it(column: str) -> None:
-    told = str(FULL[column]).replace(" ", "")
-    row, _ = masked(**{column: FULL[column], "message_id": f"ADT{told}.1", "doctor_id": f"D1-{told.upper()}"})
-    assert re.fullmatch("[0-9a-f]{32}", str(row["message_id"]))
-    assert row["doctor_id"] == "*****"
+def test_an_id_that_holds_an_identifier_does_not_show_it(subtests: pytest.Subtests) -> None:
+    for column in ["patient_name", "ssn", "phone", "patient_id", "visit_id", "date_of_birth"]:
+        with subtests.test(column=column):
+            told = str(FULL[column]).replace(" ", "")
+            row, _ = masked(**{column: FULL[column], "message_id": f"ADT{told}.1", "doctor_id": f"D1-{told.upper()}"})
+            assert re.fullmatch("[0-9a-f]{32}", str(row["message_id"]))
+            assert row["doctor_id"] == "*****"
 
 
-@pytest.mark.parametrize("text", ["Dr Jane Poe", "jane.poe", "987-65-4321", "212-555-0123", "a b 1", "x@mail.example1"])
-def test_what_does_not_look_like_an_id_is_masked_whole(text: str) -> None:
-    row, _ = masked(message_id=text, doctor_id=text)
-    assert (row["message_id"], row["doctor_id"]) == ("*****", "*****")
+def test_what_does_not_look_like_an_id_is_masked_whole(subtests: pytest.Subtests) -> None:
+    for text in ["Dr Jane Poe", "jane.poe", "987-65-4321", "212-555-0123", "a b 1", "x@mail.example1"]:
+        with subtests.test(text=text):
+            row, _ = masked(message_id=text, doctor_id=text)
+            assert (row["message_id"], row["doctor_id"]) == ("*****", "*****")
 
 
-@pytest.mark.parametrize("text", ["1234567893", "DR1001", "20240301-000123", "9e107d9d-372b-4b6e", "HL7^A01|77"])
-def test_an_id_stays(text: str) -> None:
-    row, _ = masked(message_id=text, doctor_id=text)
-    assert (row["message_id"], row["doctor_id"]) == (text, text)
+def test_an_id_stays(subtests: pytest.Subtests) -> None:
+    for text in ["1234567893", "DR1001", "20240301-000123", "9e107d9d-372b-4b6e", "HL7^A01|77"]:
+        with subtests.test(text=text):
+            row, _ = masked(message_id=text, doctor_id=text)
+            assert (row["message_id"], row["doctor_id"]) == (text, text)
 
 
 def test_a_diagnosis_is_the_official_title_of_its_code() -> None:
@@ -192,9 +195,8 @@ def test_a_value_of_the_reference_table_stays_and_another_is_scrubbed() -> None:
     assert row["facility"] == "[redacted] Harbor"
 
 
-@pytest.mark.parametrize(
-    ("address", "shown"),
-    [
+def test_a_city_is_shown_only_where_there_is_such_a_place(subtests: pytest.Subtests) -> None:
+    for address, shown in [
         ("1 Elm Street, Jane Roe, IL 62704", "*****, IL"),
         ("1 Elm Street, attn Billing, IL", "*****, IL"),
         ("1 Elm Street, Springfield, ZZ", "*****"),
@@ -202,28 +204,23 @@ def test_a_value_of_the_reference_table_stays_and_another_is_scrubbed() -> None:
         ("1 Elm Street, O'Fallon, IL", "O'Fallon, IL"),
         ("1 Elm Street, Cañon City, CO", "Cañon City, CO"),
         ("Elm Street, IL", "*****, IL"),
-    ],
-)
-def test_a_city_is_shown_only_where_there_is_such_a_place(address: str, shown: str) -> None:
-    row, states = masked(address=address)
-    assert row["address"] == shown
-    assert states["address"] == ("redacted" if "*****" in shown else "masked")
+    ]:
+        with subtests.test(address=address):
+            row, states = masked(address=address)
+            assert row["address"] == shown
+            assert states["address"] == ("redacted" if "*****" in shown else "masked")
 
 
-@pytest.mark.parametrize(
-    ("shown_by", "value", "told_by", "told"),
-    [
+def test_a_masked_form_that_would_show_an_identifier_is_masked_whole(subtests: pytest.Subtests) -> None:
+    for shown_by, value, told_by, told in [
         ("ssn", "123-45-6789", "patient_id", "6789"),
         ("phone", "415-555-0199", "visit_id", "0199"),
         ("address", "12 Elm Street, Springfield, IL 62704", "patient_name", "Springfield"),
-    ],
-)
-def test_a_masked_form_that_would_show_an_identifier_is_masked_whole(
-    shown_by: str, value: str, told_by: str, told: str
-) -> None:
-    row, states = masked(**{shown_by: value, told_by: told})
-    assert row[shown_by] == "*****"
-    assert states[shown_by] == "redacted"
+    ]:
+        with subtests.test(shown_by=shown_by):
+            row, states = masked(**{shown_by: value, told_by: told})
+            assert row[shown_by] == "*****"
+            assert states[shown_by] == "redacted"
 
 
 def test_an_identifier_that_looks_like_a_diagnosis_code_does_not_survive_as_one() -> None:
@@ -248,10 +245,11 @@ NOTES: Final = [
 ]
 
 
-@pytest.mark.parametrize(("text", "shown"), NOTES)
-def test_identifiers_are_taken_out_of_notes(text: str, shown: str) -> None:
-    row, _ = masked(notes=text, patient_name="Jane Roe", address=FULL["address"], ssn=FULL["ssn"])
-    assert row["notes"] == shown
+def test_identifiers_are_taken_out_of_notes(subtests: pytest.Subtests) -> None:
+    for text, shown in NOTES:
+        with subtests.test(text=text):
+            row, _ = masked(notes=text, patient_name="Jane Roe", address=FULL["address"], ssn=FULL["ssn"])
+            assert row["notes"] == shown
 
 
 @pytest.mark.parametrize(
@@ -290,12 +288,13 @@ def without(*columns: str) -> Policy:
     return policies.parse('name = "less"\n[columns]\n' + "\n".join(lines))
 
 
-@pytest.mark.parametrize("column", sorted({*DISPLAY.columns} - {policies.silver_column(f) for f in policies.REQUIRED}))
-def test_a_column_that_the_policy_drops_is_null(column: str) -> None:
-    row = mask(events(event()), without(column), KEY).rows.row(0, named=True)
-    rest = {name: row[name] for name in DISPLAY.columns if name != column}
-    assert row[column] is None
-    assert None not in rest.values()
+def test_a_column_that_the_policy_drops_is_null(subtests: pytest.Subtests) -> None:
+    for column in sorted({*DISPLAY.columns} - {policies.silver_column(f) for f in policies.REQUIRED}):
+        with subtests.test(column=column):
+            row = mask(events(event()), without(column), KEY).rows.row(0, named=True)
+            rest = {name: row[name] for name in DISPLAY.columns if name != column}
+            assert row[column] is None
+            assert None not in rest.values()
 
 
 def test_counts_add_up() -> None:
@@ -326,24 +325,23 @@ def test_a_value_that_moves_to_the_next_field_changes_the_content_hash() -> None
     assert content(ward="B7", bed=None) != content(ward=None, bed="B7")
 
 
-@pytest.mark.parametrize(("address", "ways"), STREETS.items())
-def test_the_search_before_misses_no_way_of_writing_a_street(address: str, ways: str) -> None:
-    for way in ways.split(", "):
-        row, _ = masked(address=address, notes=f"lives on {way} now")
-        assert row["notes"] == "lives on [redacted] now"
+def test_the_search_before_misses_no_way_of_writing_a_street(subtests: pytest.Subtests) -> None:
+    for address, ways in STREETS.items():
+        with subtests.test(address=address):
+            for way in ways.split(", "):
+                row, _ = masked(address=address, notes=f"lives on {way} now")
+                assert row["notes"] == "lives on [redacted] now"
 
 
-@pytest.mark.parametrize(
-    "told", ["Dec 31st, 59", "December 31 59", "31st of December 59", "59 dec 31", "Dec the 31st 59"]
-)
-def test_the_search_before_misses_no_date_of_birth_in_words(told: str) -> None:
-    row, _ = masked(date_of_birth="1959-12-31", notes=f"born {told} here")
-    assert row["notes"] == "born [redacted] here"
+def test_the_search_before_misses_no_date_of_birth_in_words(subtests: pytest.Subtests) -> None:
+    for told in ["Dec 31st, 59", "December 31 59", "31st of December 59", "59 dec 31", "Dec the 31st 59"]:
+        with subtests.test(told=told):
+            row, _ = masked(date_of_birth="1959-12-31", notes=f"born {told} here")
+            assert row["notes"] == "born [redacted] here"
 
 
-@pytest.mark.parametrize(
-    "told",
-    [
+def test_an_id_that_looks_like_anybody_s_identifier_is_not_shown(subtests: pytest.Subtests) -> None:
+    for told in [
         "1961-03-04",
         "03/04/1961",
         "DOB-1961-03-04",
@@ -351,17 +349,15 @@ def test_the_search_before_misses_no_date_of_birth_in_words(told: str) -> None:
         "MRN889123",
         "policy:AB88912",
         "iban-DE8937040044",
-    ],
-)
-def test_an_id_that_looks_like_anybody_s_identifier_is_not_shown(told: str) -> None:
-    row, _ = masked(message_id=told, doctor_id=told)
-    assert told not in (row["message_id"], row["doctor_id"])
-    assert row["doctor_id"] == "*****"
+    ]:
+        with subtests.test(told=told):
+            row, _ = masked(message_id=told, doctor_id=told)
+            assert told not in (row["message_id"], row["doctor_id"])
+            assert row["doctor_id"] == "*****"
 
 
-@pytest.mark.parametrize(
-    "told", ["ADT-20260314-000123", "MSG00001234567890", "DR-1042", "1234567893", "2026-03-14-0017"]
-)
-def test_an_ordinary_id_stays(told: str) -> None:
-    row, _ = masked(message_id=told, doctor_id=told)
-    assert (row["message_id"], row["doctor_id"]) == (told, told)
+def test_an_ordinary_id_stays(subtests: pytest.Subtests) -> None:
+    for told in ["ADT-20260314-000123", "MSG00001234567890", "DR-1042", "1234567893", "2026-03-14-0017"]:
+        with subtests.test(told=told):
+            row, _ = masked(message_id=told, doctor_id=told)
+            assert (row["message_id"], row["doctor_id"]) == (told, told)

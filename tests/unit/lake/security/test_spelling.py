@@ -26,9 +26,8 @@ def told(text: str, **person: str) -> str:
     return scrubbed(text, spellings_of(person or PERSON))
 
 
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
+def test_it_is_found_however_it_is_written(subtests: pytest.Subtests) -> None:
+    for text, shown in [
         ("Obrien here", f"{R} here"),
         ("SIOBHAN said", f"{R} said"),
         ("sIoBhAn", R),
@@ -58,15 +57,13 @@ def told(text: str, **person: str) -> str:
         ("evergreen ter lives", f"{R} lives"),
         ("siob.obrien (at) mail", f"{R} (at) mail"),
         ("zip 62704", f"zip {R}"),
-    ],
-)
-def test_it_is_found_however_it_is_written(text: str, shown: str) -> None:
-    assert told(text) == shown
+    ]:
+        with subtests.test(text=text):
+            assert told(text) == shown
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
+def test_what_only_resembles_it_stays(subtests: pytest.Subtests) -> None:
+    for text in [
         "Smithy",
         "smithfield",
         "Smith\u200bson",
@@ -78,15 +75,13 @@ def test_it_is_found_however_it_is_written(text: str, shown: str) -> None:
         "mail",
         "[redacted]",
         "",
-    ],
-)
-def test_what_only_resembles_it_stays(text: str) -> None:
-    assert told(text) == text
+    ]:
+        with subtests.test(text=text):
+            assert told(text) == text
 
 
-@pytest.mark.parametrize(
-    ("name", "text", "shown"),
-    [
+def test_names_of_many_kinds(subtests: pytest.Subtests) -> None:
+    for name, text, shown in [
         ("R.J. Long", "Mr. R.J. Long", f"Mr. {R}"),
         ("Robert Long", "patient: LONG", f"patient: {R}"),
         ("Robert Long", "R. Long", R),
@@ -121,10 +116,9 @@ def test_what_only_resembles_it_stays(text: str) -> None:
         ("Li Ver", "Liver biopsy", f"{R} biopsy"),
         ("Unknown Male", "unknown male, 40", "unknown male, 40"),
         ("Sal", "Saline flush", "Saline flush"),
-    ],
-)
-def test_names_of_many_kinds(name: str, text: str, shown: str) -> None:
-    assert told(text, patient_name=name) == shown
+    ]:
+        with subtests.test(name=name):
+            assert told(text, patient_name=name) == shown
 
 
 def test_texts_of_one_record_are_scrubbed_as_each_alone() -> None:
@@ -133,9 +127,8 @@ def test_texts_of_one_record_are_scrubbed_as_each_alone() -> None:
     assert scrubbed_all(texts, spellings) == [scrubbed(text, spellings) for text in texts]
 
 
-@pytest.mark.parametrize(
-    ("address", "text", "shown"),
-    [
+def test_streets_of_many_kinds(subtests: pytest.Subtests) -> None:
+    for address, text, shown in [
         ("5 El Camino Real, Tustin, CA 92780", "at 5 el camino real now", f"at {R} now"),
         ("402 5th Avenue, Troy, NY 12180", "on 5TH AVE.", f"on {R}."),
         ("9 Wexcombe Expressway, Troy, NY 12180", "Wexcombe Expy", R),
@@ -149,10 +142,9 @@ def test_texts_of_one_record_are_scrubbed_as_each_alone() -> None:
         ("P.O.B. 1182, Troy, NY 12180", "box 1182, pob 1182, P.O. Box 1182", f"{R}, {R}, P.O. {R}"),
         ("Königsallee 7, Düsseldorf", "Koenigsallee; Königsallee 7", f"Koenigsallee; {R}"),
         ("Springfield, IL 62704", "Springfield", "Springfield"),
-    ],
-)
-def test_streets_of_many_kinds(address: str, text: str, shown: str) -> None:
-    assert told(text, address=address) == shown
+    ]:
+        with subtests.test(address=address):
+            assert told(text, address=address) == shown
 
 
 STREETS: Final = {
@@ -175,45 +167,54 @@ STREETS: Final = {
 }
 
 
-@pytest.mark.parametrize(("address", "ways"), STREETS.items())
-def test_a_street_in_each_way_of_writing_it(address: str, ways: str) -> None:
-    assert [told(f"on {way}; home", address=address) for way in ways.split(", ")] == [f"on {R}; home"] * len(
-        ways.split(", ")
-    )
+def test_a_street_in_each_way_of_writing_it(subtests: pytest.Subtests) -> None:
+    for address, ways in STREETS.items():
+        with subtests.test(address=address):
+            assert [told(f"on {way}; home", address=address) for way in ways.split(", ")] == [f"on {R}; home"] * len(
+                ways.split(", ")
+            )
 
 
-@pytest.mark.parametrize(
-    ("born", "text"),
-    [
+def test_a_date_of_birth_in_words_goes_whole(subtests: pytest.Subtests) -> None:
+    for born, text in [
         ("1959-12-31", "Dec 31st, '59"),
         ("1961-11-07", "November 7 61"),
         ("1961-11-07", "7th of November, 61"),
         ("2003-09-27", "Sept the 27th 03"),
-    ],
-)
-def test_a_date_of_birth_in_words_goes_whole(born: str, text: str) -> None:
-    assert told(f"born {text}, home", date_of_birth=born) == f"born {R}, home"
+    ]:
+        with subtests.test(born=born):
+            assert told(f"born {text}, home", date_of_birth=born) == f"born {R}, home"
 
 
 def test_a_short_number_is_found_after_its_keyword() -> None:
     assert told("MRN 455, MRN # 455, 455 mL", patient_id="00455") == f"{R}, {R}, 455 mL"
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["4.5.1961", "1961/5/4", "NOV51961", "NOVEMBER051961", "Nov0561", "19610511", "D19611105", "61-05-11", "5 11 61"],
-)
-def test_a_date_of_birth_in_any_order(text: str) -> None:
-    born = "1961-11-05" if "4" not in text else "1961-05-04"
-    assert not set("1456") & set(told(text, date_of_birth=born).replace(R, ""))
+def test_a_date_of_birth_in_any_order(subtests: pytest.Subtests) -> None:
+    for text in [
+        "4.5.1961",
+        "1961/5/4",
+        "NOV51961",
+        "NOVEMBER051961",
+        "Nov0561",
+        "19610511",
+        "D19611105",
+        "61-05-11",
+        "5 11 61",
+    ]:
+        with subtests.test(text=text):
+            born = "1961-11-05" if "4" not in text else "1961-05-04"
+            assert not set("1456") & set(told(text, date_of_birth=born).replace(R, ""))
 
 
-@pytest.mark.parametrize(
-    ("phone", "text"),
-    [("+44 20 7946 0958", "020 7946 0958"), ("+44 20 7946 0958", "7946 0958"), ("+49 89 6321 7745", "6321 7745")],
-)
-def test_a_phone_of_another_country_in_its_national_form(phone: str, text: str) -> None:
-    assert told(text, phone=phone).replace("020 ", "") == R
+def test_a_phone_of_another_country_in_its_national_form(subtests: pytest.Subtests) -> None:
+    for phone, text in [
+        ("+44 20 7946 0958", "020 7946 0958"),
+        ("+44 20 7946 0958", "7946 0958"),
+        ("+49 89 6321 7745", "6321 7745"),
+    ]:
+        with subtests.test(phone=phone):
+            assert told(text, phone=phone).replace("020 ", "") == R
 
 
 def test_a_very_long_identifier_goes_whole() -> None:
