@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from app.jobs.active_policy import masking_policy
 from app.jobs.lake_session import open_or_create, open_with_key
 from app.settings import Settings
-from app.stream.batch_writer import Landed
+from app.stream.exactly_once_writer import Landed
 from app.stream.run import run_stream
 from lake.kafka import reach
 

@@ -15,8 +15,8 @@ from app.cli.output import err
 from app.jobs.active_policy import masking_policy
 from app.jobs.lake_session import open_or_create
 from app.settings import Settings
-from app.stream.batch_writer import Landed
 from app.stream.caught_up import PATIENCE_SECONDS
+from app.stream.exactly_once_writer import Landed
 from app.stream.run import run_stream
 from lake.errors import TopicRecreatedError, UsageError
 from lake.kafka import reach

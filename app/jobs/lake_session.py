@@ -7,7 +7,7 @@ from pathlib import Path
 from app.jobs.active_policy import masking_policy
 from app.services import demo_address
 from app.settings import Settings
-from app.stream.batch_writer import BatchWriter
+from app.stream.exactly_once_writer import BatchWriter
 from app.stream.recovery import recover
 from lake.atomic_write import sync_folder
 from lake.errors import UsageError

@@ -10,12 +10,12 @@ from typing import Final
 
 import polars as pl
 
-from app.stream.decoders.event import decode
-from lake.contracts.tables import BRONZE, PLACE, SILVER
+from app.stream.decoders.json_event import decode
+from lake.contracts.tables import BRONZE, KAFKA_COORDINATES, SILVER
 from lake.errors import LakeError
 from lake.quality.identifier_search import anybodys, surviving
 from lake.quality.masked_forms import form_breaches
-from lake.security.encryption import places
+from lake.security.encryption import associated_data
 from lake.security.identifiers.finding import REDACTED
 from lake.security.identifiers.spellings import IDENTIFIERS
 from lake.storage.chunked_scan import PARTITION, Positions, chunks
@@ -46,9 +46,9 @@ def measure_masking(
     counts = [pl.DataFrame(schema=MEASURED)]
     for rows in chunks(lake, SILVER, above=above):
         broken = (
-            rows.select(PLACE)
+            rows.select(KAFKA_COORDINATES)
             .hstack([_any_form_broken(rows)])
-            .join(_surviving(lake, rows, dimensions), on=PLACE, how="left")
+            .join(_surviving(lake, rows, dimensions), on=KAFKA_COORDINATES, how="left")
         )
         days = rows["ingested_at"].dt.convert_time_zone(timezone).dt.date()
         looked_at = broken.select(
@@ -80,14 +80,20 @@ def with_their_messages(lake: Lake, rows: pl.DataFrame, dimensions: Dimensions) 
     """
     shown = [pl.when(~pl.col(c).is_in(dimensions[c])).then(c) if c in dimensions else pl.col(c) for c in SEARCHED]
     text = pl.concat_str(shown, separator="\n", ignore_nulls=True).str.replace_all(REDACTED, "\n", literal=True)
-    records = _unsealed(lake, rows.select(PLACE).unique()).unique(PLACE)
-    return rows.select(*PLACE, text=text).with_row_index("row").join(records, on=PLACE, how="inner")
+    records = _unsealed(lake, rows.select(KAFKA_COORDINATES).unique()).unique(KAFKA_COORDINATES)
+    return (
+        rows.select(*KAFKA_COORDINATES, text=text)
+        .with_row_index("row")
+        .join(records, on=KAFKA_COORDINATES, how="inner")
+    )
 
 
 def open_payloads(lake: Lake, rows: pl.DataFrame) -> tuple[list[bytes | None], int]:
     """The payloads of rows of one topic, None for those that do not open, and how many those are."""
     encrypted = rows["payload"].to_list()
-    where = list(places(rows["topic_id"][0], rows["kafka_partition"], rows["kafka_offset"])) if encrypted else []
+    where = (
+        list(associated_data(rows["topic_id"][0], rows["kafka_partition"], rows["kafka_offset"])) if encrypted else []
+    )
     try:
         return lake.key.decrypt(encrypted, where, rows["key_id"]), 0
     except LakeError:
@@ -108,7 +114,7 @@ def _surviving(lake: Lake, rows: pl.DataFrame, dimensions: Dimensions) -> pl.Dat
     found = sorted(
         {row for _, _, held in surviving_identifiers(with_their_messages(lake, rows, dimensions), rows) for row in held}
     )
-    return rows[found].select(*PLACE, survives=pl.lit(value=True))
+    return rows[found].select(*KAFKA_COORDINATES, survives=pl.lit(value=True))
 
 
 def _open_each(
@@ -138,11 +144,11 @@ def _unsealed(lake: Lake, wanted: pl.DataFrame) -> pl.DataFrame:
                 pl.col("kafka_partition") == partition,
                 pl.col("kafka_offset").is_between(low, high),
             )
-            .select(*PLACE, "key_id", "payload")
+            .select(*KAFKA_COORDINATES, "key_id", "payload")
             .collect()
-            .join(wanted, on=PLACE, how="semi")
+            .join(wanted, on=KAFKA_COORDINATES, how="semi")
         )
         payloads, _ = open_payloads(lake, encrypted)
         raw = decode(payloads).select(IDENTIFIERS)
-        parts.append(encrypted.select(PLACE).hstack(raw))
+        parts.append(encrypted.select(KAFKA_COORDINATES).hstack(raw))
     return pl.concat(parts)

@@ -9,12 +9,12 @@ from typing import Final
 
 import polars as pl
 
-from app.stream.batch_writer import BatchWriter, Landed
 from app.stream.batches import MaskedBatch
+from app.stream.exactly_once_writer import BatchWriter, Landed
 from app.stream.landing import Landing
 from app.stream.recovery import decide_again, recover
 from app.stream.transforms.deduplicate import Deduplicated, deduplicate, key_columns
-from lake.contracts.tables import BRONZE, INGEST, PLACE, QUARANTINE, SILVER, UTC
+from lake.contracts.tables import BRONZE, INGEST, KAFKA_COORDINATES, QUARANTINE, SILVER, UTC
 from lake.errors import StreamPositionError
 from lake.security.masking_policy import Policy
 from lake.storage import table_swap
@@ -101,8 +101,10 @@ def replay_quarantine(lake: Lake, policy: Policy, dedup_key: Sequence[str], now:
 
 def _settled(held: pl.DataFrame, split: Deduplicated, now: datetime) -> pl.DataFrame:
     """Quarantine rows, with the time when those were resolved that are in Silver or counted as duplicates now."""
-    resolved = pl.concat([split.fresh, split.duplicates]).select(*PLACE, settled=pl.lit(now).cast(UTC))
-    return held.join(resolved, on=PLACE, how="left").with_columns(resolved_at=pl.coalesce("resolved_at", "settled"))
+    resolved = pl.concat([split.fresh, split.duplicates]).select(*KAFKA_COORDINATES, settled=pl.lit(now).cast(UTC))
+    return held.join(resolved, on=KAFKA_COORDINATES, how="left").with_columns(
+        resolved_at=pl.coalesce("resolved_at", "settled")
+    )
 
 
 def _retried(batches: Sequence[MaskedBatch], split: Deduplicated) -> Replayed:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from confluent_kafka import TopicPartition
 
-from app.stream.batch_writer import PositionMoved
+from app.stream.exactly_once_writer import PositionMoved
 from app.stream.start_positions import Positions
 from lake.errors import BrokerError, WardlakeError
 

@@ -9,8 +9,8 @@ from typing import Final
 from confluent_kafka.admin import AdminClient
 
 from app.settings import Settings
-from app.stream.batch_writer import Landed
 from app.stream.broker_offsets import end_offsets, next_messages
+from app.stream.exactly_once_writer import Landed
 from app.stream.start_positions import ahead_of_broker, describe_topic
 from lake.contracts.tables import SILVER
 from lake.errors import BrokerError, NotCaughtUpError

@@ -23,8 +23,8 @@ from quixstreams.internal_consumer import InternalConsumer
 from quixstreams.models import MessageContext, Row, Topic
 
 from app.stream.assignment import Assignment
-from app.stream.batch_writer import PositionMoved
-from app.stream.batching import BatchBuilder, BatchLimits, HeldMessages, MessageCollector
+from app.stream.collect_batches import BatchBuilder, BatchLimits, HeldMessages, MessageCollector
+from app.stream.exactly_once_writer import PositionMoved
 from app.stream.start_positions import Positions
 from app.stream.topic_watch import TopicWatch
 from lake.errors import TopicRecreatedError, WardlakeError

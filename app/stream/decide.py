@@ -1,7 +1,7 @@
 """Deciding a micro-batch: decode → validate → mask. Deduplication needs Silver and follows in the landing."""
 
 from app.stream.batches import DecodedBatch, MaskedBatch, RawBatch, Stopwatch, without_values_in_errors
-from app.stream.decoders.event import decode
+from app.stream.decoders.json_event import decode
 from app.stream.transforms.mask import mask
 from app.stream.transforms.validate import validate
 from lake.security.encryption import LakeKey

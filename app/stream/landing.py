@@ -1,8 +1,8 @@
-"""Landing: decided micro-batches become Delta commits, each message exactly once, in one of three tables.
+"""Landing: decided micro-batches become Delta commits, each message exactly once.
 
 Guarantee, at rest and after any crash: per partition, messages = silver + quarantined + duplicates.
 
-* A batch is written by four commits, Silver's last (``batch_writer``). Whoever lands, replays or opens the lake next
+* A batch is written by four commits, Silver's last (``exactly_once_writer``). Whoever lands, replays or opens the lake next
   first finishes a landing that was cut short (``recovery``).
 * Whoever works from an outdated position (a consumer that lost its partition, a flush left behind by a rebalance)
   fails, either here (``PositionMoved``) or in the Delta commit, and writes nothing.
@@ -16,8 +16,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 
-from app.stream.batch_writer import BatchWriter, Landed, PositionMoved
 from app.stream.batches import MaskedBatch
+from app.stream.exactly_once_writer import BatchWriter, Landed, PositionMoved
 from app.stream.recovery import recover
 from lake.errors import kind_of
 from lake.security.masking_policy import Policy

@@ -3,18 +3,18 @@
 A landing that was cut short is known by Silver's number being behind Bronze's. Its batch is taken from Bronze, not from
 Kafka: all rows that Silver's positions do not cover, with the time of ingest that Bronze recorded. They are decided
 again as before, against the Silver that was there then, and what was committed before the crash is not repeated
-(``batch_writer``).
+(``exactly_once_writer``).
 """
 
 from concurrent.futures import Future
 
 import polars as pl
 
-from app.stream.batch_writer import BatchWriter
 from app.stream.batches import MaskedBatch, RawBatch
 from app.stream.decide import decide
+from app.stream.exactly_once_writer import BatchWriter
 from lake.contracts.tables import BRONZE
-from lake.security.encryption import places
+from lake.security.encryption import associated_data
 from lake.security.masking_policy import Policy
 from lake.storage import table_swap
 from lake.storage.store import Lake
@@ -44,7 +44,10 @@ def decide_again(lake: Lake, policy: Policy, rows: pl.DataFrame) -> list[MaskedB
 
 def _raw(lake: Lake, rows: pl.DataFrame) -> RawBatch:
     topic, topic_id, encrypted = rows["topic"][0], rows["topic_id"][0], rows["payload"].to_list()
-    where, key_ids = list(places(topic_id, rows["kafka_partition"], rows["kafka_offset"])), rows["key_id"].to_list()
+    where, key_ids = (
+        list(associated_data(topic_id, rows["kafka_partition"], rows["kafka_offset"])),
+        rows["key_id"].to_list(),
+    )
     future: Future[pl.Series] = Future()
     # What is landed again names the key of today, so it is encrypted with it.
     future.set_result(pl.Series("payload", lake.key.renew(encrypted, where, key_ids), dtype=pl.Binary))

@@ -14,11 +14,11 @@ from quixstreams.models import TopicConfig
 
 from app.services import heartbeat
 from app.settings import Settings
-from app.stream.batch_writer import Landed, PositionMoved
-from app.stream.batching import BatchLimits
 from app.stream.caught_up import PATIENCE_SECONDS, Goal
+from app.stream.collect_batches import BatchLimits
 from app.stream.consumer import MicroBatchConsumer
 from app.stream.decide import decide
+from app.stream.exactly_once_writer import Landed, PositionMoved
 from app.stream.landing import Landing
 from app.stream.sink import LandingSink
 from app.stream.start_positions import Positions

@@ -7,8 +7,8 @@ from typing import Any
 
 from quixstreams.sinks import BaseSink, SinkBackpressureError
 
-from app.stream.batch_writer import Landed, PositionMoved
 from app.stream.batches import MaskedBatch
+from app.stream.exactly_once_writer import Landed, PositionMoved
 from app.stream.landing import Landing
 
 

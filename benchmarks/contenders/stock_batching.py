@@ -26,7 +26,7 @@ from app.stream.start_positions import describe_topic
 from benchmarks.harness.measure import TOPIC, Landings, report, size
 from lake.contracts.tables import UTC as UTC_TIME
 from lake.security import masking_policy
-from lake.security.encryption import LakeKey, places
+from lake.security.encryption import LakeKey, associated_data
 from lake.storage import store
 
 # isort: split
@@ -78,7 +78,7 @@ class MicroBatchSink(BatchingSink):
             pl.from_epoch("kafka_time", "ms").dt.cast_time_unit("us").dt.replace_time_zone("UTC"),
             ingested_at=pl.lit(datetime.now(UTC)).cast(UTC_TIME),
         )
-        where = places(self._topic_id, partitions, offsets)
+        where = associated_data(self._topic_id, partitions, offsets)
         encrypted = self._encrypter.submit(
             lambda: pl.Series(self._key.encrypt(payloads, where), dtype=pl.Binary),
         )

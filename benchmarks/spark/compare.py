@@ -21,7 +21,7 @@ from benchmarks.harness.result import Result
 from benchmarks.spark import contender
 from lake.contracts.tables import BRONZE, QUARANTINE, SILVER, Table
 from lake.security import masking_policy
-from lake.security.encryption import LakeKey, places
+from lake.security.encryption import LakeKey, associated_data
 from lake.storage import store
 
 _EVENTS: Final = 50_000
@@ -94,7 +94,7 @@ def _payloads(ours: pl.DataFrame, theirs: pl.DataFrame) -> list[int]:
 
 
 def _opened(rows: pl.DataFrame) -> pl.DataFrame:
-    at = places(rows["topic_id"][0], rows["kafka_partition"], rows["kafka_offset"])
+    at = associated_data(rows["topic_id"][0], rows["kafka_partition"], rows["kafka_offset"])
     opened = LakeKey(contender.KEY).decrypt(rows["payload"].to_list(), at)
     return rows.with_columns(opened=pl.Series(opened, dtype=pl.Binary))
 

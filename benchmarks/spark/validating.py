@@ -1,7 +1,7 @@
 """Kafka rows → the contract's fields as text, and the names of the rules that a message broke; native functions only.
 
 A message that is lean (one flat object of known fields, each once and a plain string) is known by its length, as in
-``app.stream.decoders.event``; only the others are taken apart as a variant, which tells a number from a text.
+``app.stream.decoders.json_event``; only the others are taken apart as a variant, which tells a number from a text.
 """
 
 from functools import reduce

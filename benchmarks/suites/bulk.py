@@ -19,9 +19,9 @@ from app.settings import Settings
 from app.stream.batches import RawBatch
 from app.stream.decide import decide
 from app.stream.landing import Landing
-from lake.contracts.tables import BRONZE, INGEST, PLACE, QUARANTINE, SILVER, Table
+from lake.contracts.tables import BRONZE, INGEST, KAFKA_COORDINATES, QUARANTINE, SILVER, Table
 from lake.security import masking_policy
-from lake.security.encryption import LakeKey, places
+from lake.security.encryption import LakeKey, associated_data
 from lake.storage.store import Lake
 
 TOPIC_ID: Final = "bench"
@@ -48,7 +48,7 @@ def raw_batch(key: LakeKey, messages: pl.DataFrame) -> RawBatch:
     """Messages as the consumer hands them on: partition by partition, encrypted."""
     held = messages.sort("kafka_partition", maintain_order=True)
     payloads, now = held["payload"].to_list(), pl.lit(datetime.now(UTC)).cast(pl.Datetime("us", "UTC"))
-    where = places(TOPIC_ID, held["kafka_partition"], held["kafka_offset"])
+    where = associated_data(TOPIC_ID, held["kafka_partition"], held["kafka_offset"])
     encrypted: Future[pl.Series] = Future()
     encrypted.set_result(pl.Series(key.encrypt(payloads, where), dtype=pl.Binary))
     frame = held.select(pl.int_range(pl.len(), dtype=pl.UInt32).alias("row"), "kafka_partition", "kafka_offset")
@@ -81,9 +81,9 @@ class Base:
             payload=pl.Series(self.lake.key.encrypt(opened, _places(moved)), dtype=pl.Binary),
             key_id=pl.lit(self.lake.key.key_id),
         )
-        failed = self._moved(self._rows(QUARANTINE, here), number).select(*PLACE, "reasons", "resolved_at")
+        failed = self._moved(self._rows(QUARANTINE, here), number).select(*KAFKA_COORDINATES, "reasons", "resolved_at")
         self._append(BRONZE, bronze)
-        self._append(QUARANTINE, bronze.join(failed, on=PLACE))
+        self._append(QUARANTINE, bronze.join(failed, on=KAFKA_COORDINATES))
 
     def _rows(self, table: Table, which: pl.Expr | None = None) -> pl.DataFrame:
         offset = "last_offset" if table is INGEST else "kafka_offset"
@@ -110,4 +110,4 @@ def _other(key: str, number: int) -> pl.Expr:
 
 
 def _places(rows: pl.DataFrame) -> Iterator[bytes]:
-    return iter(places(TOPIC_ID, rows["kafka_partition"], rows["kafka_offset"]))
+    return iter(associated_data(TOPIC_ID, rows["kafka_partition"], rows["kafka_offset"]))

@@ -18,7 +18,7 @@ import polars as pl
 
 from app.cli.produce import start_day
 from app.jobs.masking_audit import MEASURED
-from app.stream.decoders.event import decode
+from app.stream.decoders.json_event import decode
 from app.stream.transforms.mask import mask
 from app.stream.transforms.validate import validate
 from benchmarks.harness.measure import in_a_process

@@ -30,7 +30,7 @@ from app.services.broker import EmbeddedBroker
 from app.services.child_process import spawn, stop
 from benchmarks.harness.measure import TOPIC, in_a_process
 from benchmarks.harness.result import Cell, Chart, Ratio, Result, console
-from lake.contracts.tables import BRONZE, PLACE, SILVER
+from lake.contracts.tables import BRONZE, KAFKA_COORDINATES, SILVER
 from lake.kafka import Kafka
 from lake.storage import store
 from producer.publisher import ensure_topic
@@ -206,9 +206,9 @@ def _latencies(lake: Path, seen: Path, first: float, last: float) -> pl.Series:
     rows = (
         opened.store(BRONZE)
         .scan()
-        .select(*PLACE, due=due)
+        .select(*KAFKA_COORDINATES, due=due)
         .filter(pl.col("due").is_between(first, last, closed="left"))
-        .join(opened.store(SILVER).scan().select(PLACE), on=PLACE, how="semi")
+        .join(opened.store(SILVER).scan().select(KAFKA_COORDINATES), on=KAFKA_COORDINATES, how="semi")
         .collect()
     )
     found = rows.sort("kafka_offset").join_asof(

@@ -26,7 +26,7 @@ import polars as pl
 
 from lake.contracts import event
 
-PLACE: Final = ("topic_id", "kafka_partition", "kafka_offset")
+KAFKA_COORDINATES: Final = ("topic_id", "kafka_partition", "kafka_offset")
 """What names a message for ever: the topic's id at the broker, the partition and the offset."""
 
 UTC: Final = pl.Datetime("us", "UTC")
@@ -36,7 +36,7 @@ def _utc(*, nullable: bool = False) -> dy.Datetime:
     return dy.Datetime(time_unit="us", time_zone="UTC", nullable=nullable)
 
 
-class Place(dy.Schema):
+class KafkaCoordinates(dy.Schema):
     """Where a message stood in Kafka; with ``topic_id`` (the broker's) it is unique for ever."""
 
     topic_id = dy.String(nullable=False, min_length=1)
@@ -44,7 +44,7 @@ class Place(dy.Schema):
     kafka_offset = dy.Int64(nullable=False, min=0)
 
 
-class Bronze(Place):
+class Bronze(KafkaCoordinates):
     """``bronze/events``: every message as it was received.
 
     ``payload`` is encrypted (AES-256-GCM, key ``key_id``) and null for a tombstone. The Kafka key and headers are
@@ -69,7 +69,7 @@ class Quarantine(Bronze):
     resolved_at = _utc(nullable=True)
 
 
-class Silver(Place):
+class Silver(KafkaCoordinates):
     """``silver/events``: one event, masked under ``policy``.
 
     ``event_time`` is an instant; ``event_date`` its UTC date. ``content_hash`` is a keyed fingerprint of the

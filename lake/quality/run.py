@@ -18,8 +18,8 @@ from deltalake.exceptions import DeltaError
 
 from lake.contracts.tables import QUALITY
 from lake.errors import LakeError, StepError, WardlakeError, kind_of
-from lake.quality.checks import Check, Severity, declared
-from lake.quality.kinds import RowKind, Verdict
+from lake.quality.check_kinds import RowKind, Verdict
+from lake.quality.declared_checks import Check, Severity, declared
 from lake.quality.source import NothingToCheckError, Source
 from lake.storage.store import DeltaStore, Lake
 

@@ -10,7 +10,18 @@ from typing import Final, Literal
 import polars as pl
 from deltalake import DeltaTable
 
-from lake.contracts.tables import DERIVED, INCOMPLETE, INGEST, LANDED, PLACE, SILVER, STAYS, TABLES, VISITS, Table
+from lake.contracts.tables import (
+    DERIVED,
+    INCOMPLETE,
+    INGEST,
+    KAFKA_COORDINATES,
+    LANDED,
+    SILVER,
+    STAYS,
+    TABLES,
+    VISITS,
+    Table,
+)
 from lake.errors import LakeError
 from lake.gold import published
 from lake.gold.published import Published
@@ -107,7 +118,7 @@ class Source:
             raise NothingToCheckError("no build has read these events yet")
         if read_up_to is None:
             return rows
-        offset = "last_offset" if table is INGEST else PLACE[2]
+        offset = "last_offset" if table is INGEST else KAFKA_COORDINATES[2]
         read = _reached(read_up_to, offset)
         if self.part == "built":
             return rows.filter(read)
@@ -116,8 +127,8 @@ class Source:
         return rows.filter(pl.col(offset) > above, ~read)
 
     def landed(self) -> pl.Expr:
-        """Whether the message at ``PLACE`` has landed in full: a landing that was cut short does not count yet."""
-        return _reached({(t, p): self._silver.position(t, p) for t, p in self._partitions()}, PLACE[2])
+        """Whether the message at ``KAFKA_COORDINATES`` has landed in full; an interrupted landing does not count."""
+        return _reached({(t, p): self._silver.position(t, p) for t, p in self._partitions()}, KAFKA_COORDINATES[2])
 
     def _read_up_to(self) -> Positions | None:
         """How far the last build has read; None where there is none, or Silver was made anew since."""
@@ -126,7 +137,7 @@ class Source:
 
     def _partitions(self) -> list[tuple[str, int]]:
         """(Topic id, partition) of all that has landed: it is in the books before it is in Silver."""
-        return self.whole(INGEST).select(PLACE[:2]).unique().collect(engine="streaming").rows()
+        return self.whole(INGEST).select(KAFKA_COORDINATES[:2]).unique().collect(engine="streaming").rows()
 
     @property
     def _silver(self) -> DeltaStore:
@@ -156,7 +167,9 @@ def _reached(positions: Positions, offset: str) -> pl.Expr:
     return pl.any_horizontal(
         pl.lit(value=False),
         *(
-            (pl.col(PLACE[0]) == topic_id) & (pl.col(PLACE[1]) == partition) & (pl.col(offset) <= last)
+            (pl.col(KAFKA_COORDINATES[0]) == topic_id)
+            & (pl.col(KAFKA_COORDINATES[1]) == partition)
+            & (pl.col(offset) <= last)
             for (topic_id, partition), last in positions.items()
         ),
     )

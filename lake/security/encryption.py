@@ -151,21 +151,21 @@ class LakeKey:
     def _bundle_cipher(self) -> AESGCM:
         return AESGCM(_derive(self._key, b"wardlake keys v1"))
 
-    def encrypt(self, payloads: Sequence[bytes | None], places: Iterable[bytes]) -> list[bytes | None]:
+    def encrypt(self, payloads: Sequence[bytes | None], associated_data: Iterable[bytes]) -> list[bytes | None]:
         """Encrypt each payload: 12-byte nonce, ciphertext, 16-byte tag. A tombstone (``None``) stays ``None``.
 
-        ``places`` gives each payload's own place (see ``places``); it is authenticated with it, so that a encrypted
-        payload which was moved to another row no longer opens.
+        ``associated_data`` gives each payload its own (see the function of that name). It is authenticated, so that an
+        encrypted payload which was moved to another row no longer opens.
         """
         nonces = os.urandom(NONCE_BYTES * len(payloads))
         encrypt = self._cipher.encrypt
         return [
             None if payload is None else (nonce := nonces[i : i + NONCE_BYTES]) + encrypt(nonce, payload, at)
-            for payload, at, i in zip(payloads, places, range(0, len(nonces), NONCE_BYTES), strict=True)
+            for payload, at, i in zip(payloads, associated_data, range(0, len(nonces), NONCE_BYTES), strict=True)
         ]
 
     def decrypt(
-        self, encrypted: Sequence[bytes | None], places: Iterable[bytes], key_ids: Iterable[str] | None = None
+        self, encrypted: Sequence[bytes | None], associated_data: Iterable[bytes], key_ids: Iterable[str] | None = None
     ) -> list[bytes | None]:
         """Open what ``encrypt`` made, each payload with the key that its row names (None: all with this one).
 
@@ -175,7 +175,7 @@ class LakeKey:
         try:
             return [
                 None if item is None else ciphers[key_id].decrypt(item[:NONCE_BYTES], item[NONCE_BYTES:], at)
-                for item, at, key_id in zip(encrypted, places, named, strict=True)
+                for item, at, key_id in zip(encrypted, associated_data, named, strict=True)
             ]
         except KeyError as error:
             raise LakeError(
@@ -186,18 +186,18 @@ class LakeKey:
             ) from None
         except (InvalidTag, ValueError):
             raise LakeError(
-                "a encrypted payload does not open",
+                "an encrypted payload does not open",
                 got="a failed authentication tag",
                 expected=f"payloads encrypted with key {self.key_id}, each in its own row",
                 next_move="check WARDLAKE_KEY or the key file; if they are right, the table was tampered with",
             ) from None
 
     def renew(
-        self, encrypted: Sequence[bytes | None], places: Sequence[bytes], key_ids: Sequence[str]
+        self, encrypted: Sequence[bytes | None], associated_data: Sequence[bytes], key_ids: Sequence[str]
     ) -> list[bytes | None]:
         """The payloads encrypted with this key; those that are so already stay as they are. Raises as ``decrypt``."""
         old = [row for row, key_id in enumerate(key_ids) if key_id != self.key_id]
-        where = [places[row] for row in old]
+        where = [associated_data[row] for row in old]
         opened = self.decrypt([encrypted[row] for row in old], where, [key_ids[row] for row in old])
         renewed = list(encrypted)
         for row, payload in zip(old, self.encrypt(opened, where), strict=True):
@@ -227,7 +227,7 @@ class LakeKey:
         return list(struct.unpack(f"<{len(made)}q", b"".join(made)))
 
 
-def places(topic_id: str, partitions: Iterable[int], offsets: Iterable[int]) -> Iterable[bytes]:
+def associated_data(topic_id: str, partitions: Iterable[int], offsets: Iterable[int]) -> Iterable[bytes]:
     """Where each message stands, as bytes to authenticate its payload with."""
     topic = topic_id.encode()
     return (b"%s:%d:%d" % (topic, partition, offset) for partition, offset in zip(partitions, offsets, strict=True))

@@ -5,7 +5,7 @@ from typing import Final
 
 import polars as pl
 
-from lake.contracts.tables import BRONZE, INGEST, PLACE, QUARANTINE, Table
+from lake.contracts.tables import BRONZE, INGEST, KAFKA_COORDINATES, QUARANTINE, Table
 from lake.storage.store import Lake
 
 PARTITION: Final = ["topic_id", "kafka_partition"]
@@ -72,7 +72,7 @@ def windows(scans: Iterable[pl.LazyFrame], offsets: int, above: Positions | None
     They follow (topic, partition, offset), which file statistics are kept for, so that each reads few files. With
     ``above`` only rows with a higher offset than that.
     """
-    held = pl.concat([scan.select(PLACE) for scan in scans])
+    held = pl.concat([scan.select(KAFKA_COORDINATES) for scan in scans])
     bounds = held.group_by(PARTITION).agg(low=pl.col("kafka_offset").min(), high=pl.col("kafka_offset").max())
     for topic_id, partition, low, high in bounds.sort(PARTITION).collect(engine="streaming").iter_rows():
         here = (pl.col("topic_id") == topic_id) & (pl.col("kafka_partition") == partition)

@@ -64,4 +64,4 @@ SEALED_WRITER: Final = WriterProperties(
         "kafka_offset": ColumnProperties(dictionary_enabled=False, encoding="DELTA_BINARY_PACKED"),
     },
 )
-"""Tables with a encrypted payload, appended to and rewritten alike."""
+"""Tables with an encrypted payload, appended to and rewritten alike."""

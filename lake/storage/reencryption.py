@@ -13,8 +13,8 @@ from datetime import date
 
 import polars as pl
 
-from lake.contracts.tables import BRONZE, PLACE, QUARANTINE
-from lake.security.encryption import places
+from lake.contracts.tables import BRONZE, KAFKA_COORDINATES, QUARANTINE
+from lake.security.encryption import associated_data
 from lake.storage import metadata, table_swap
 from lake.storage.chunked_scan import chunks
 from lake.storage.store import DeltaStore, Lake
@@ -70,6 +70,6 @@ def _reseal_day(lake: Lake, store: DeltaStore, day: date) -> int:
 
 def _renewed(lake: Lake, rows: pl.DataFrame) -> pl.DataFrame:
     """Rows of one topic, encrypted with the lake's key."""
-    where = list(places(rows["topic_id"][0], rows[PLACE[1]], rows[PLACE[2]]))
+    where = list(associated_data(rows["topic_id"][0], rows[KAFKA_COORDINATES[1]], rows[KAFKA_COORDINATES[2]]))
     payloads = lake.key.renew(rows["payload"].to_list(), where, rows["key_id"].to_list())
     return rows.with_columns(pl.Series("payload", payloads, dtype=pl.Binary), key_id=pl.lit(lake.key.key_id))

@@ -5,7 +5,7 @@ Kafka partition (app id = topic id and partition, version = last offset landed),
 the rows.
 
 Guarantee of ``DeltaStore.append``: rows and positions become visible together or not at all. Rows at or below the
-position that a table already holds must be trimmed by the caller (``positions``); a second writer that works
+position that a table already holds must be trimmed by the caller (``position``); a second writer that works
 from the same snapshot fails with ``CommitFailedError`` instead of writing twice, because the commit goes through
 the handle whose positions were read. delta-rs by itself does not refuse a repeated txn (delta-rs #2580, #3821).
 """

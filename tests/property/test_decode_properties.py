@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.stream.decoders.event import decode
+from app.stream.decoders.json_event import decode
 from lake.contracts.event import FIELDS
 from tests.support.strategies import batches, mangled, off_contract, well_formed
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.stream.decoders.event import decode
+from app.stream.decoders.json_event import decode
 from app.stream.transforms.validate import validate
 from lake.contracts.tables import UTC
 from tests.corpus.bad_input import NOW

@@ -9,7 +9,7 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.stream.decoders.event import decode
+from app.stream.decoders.json_event import decode
 from app.stream.transforms.mask import mask
 from app.stream.transforms.validate import validate
 from lake.contracts.event import FIELDS

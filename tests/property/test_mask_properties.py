@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.jobs.masking_audit import FREE, SEARCHED
-from app.stream.decoders.event import decode
+from app.stream.decoders.json_event import decode
 from app.stream.transforms.mask import Masked, count_fields, mask
 from app.stream.transforms.validate import validate
 from lake import reference

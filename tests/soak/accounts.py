@@ -10,7 +10,7 @@ from confluent_kafka import TopicCollection
 from confluent_kafka.admin import AdminClient
 
 from app.jobs.status import lag_by_partition
-from lake.contracts.tables import BRONZE, INGEST, PLACE, QUARANTINE, SILVER
+from lake.contracts.tables import BRONZE, INGEST, KAFKA_COORDINATES, QUARANTINE, SILVER
 from lake.kafka import Kafka
 from lake.storage.store import Lake, open_lake
 from tests.soak.stage import PARTITIONS, Stage
@@ -93,9 +93,9 @@ def _note(account: Account, kind: str, number: int, what: str) -> None:
 
 def _counted(lake: Lake) -> pl.DataFrame:
     """Per partition, rows and distinct places of each table, and the sums of the books."""
-    bronze = lake.store(BRONZE).scan().select(PLACE)
-    silver = lake.store(SILVER).scan().select(PLACE)
-    held = lake.store(QUARANTINE).scan().filter(pl.col("resolved_at").is_null()).select(PLACE)
+    bronze = lake.store(BRONZE).scan().select(KAFKA_COORDINATES)
+    silver = lake.store(SILVER).scan().select(KAFKA_COORDINATES)
+    held = lake.store(QUARANTINE).scan().filter(pl.col("resolved_at").is_null()).select(KAFKA_COORDINATES)
     places = pl.col("kafka_offset").n_unique().cast(pl.Int64)
     rows = pl.len().cast(pl.Int64)
     parts = [

@@ -10,8 +10,8 @@ from typing import Any, NoReturn
 import polars as pl
 from deltalake.exceptions import DeltaError
 
-import app.stream.batch_writer
 import app.stream.decide
+import app.stream.exactly_once_writer
 from app.cli import main
 from app.stream.consumer import MicroBatchConsumer
 from lake.security.encryption import LakeKey
@@ -85,7 +85,7 @@ def break_step(step: str, fail: Callable[[], NoReturn]) -> None:
     if step in {"validate", "mask"}:
         setattr(app.stream.decide, step, failing)
     elif step == "deduplicate":
-        app.stream.batch_writer.deduplicate = failing
+        app.stream.exactly_once_writer.deduplicate = failing
     elif step.startswith("append "):
         DeltaStore.append = failing_append(step.removeprefix("append "), fail)
     elif step in {"encrypt", "index", "refresh", "commit"}:

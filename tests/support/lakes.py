@@ -24,13 +24,13 @@ import structlog
 from deltalake import DeltaTable, write_deltalake
 
 from app.cli import main
-from app.stream.batch_writer import Landed
+from app.stream.exactly_once_writer import Landed
 from app.stream.landing import Landing
 from app.stream.recovery import decide_again
 from lake.contracts.tables import UTC as UTC_TIME
 from lake.contracts.tables import Table
 from lake.security import masking_policy as policies
-from lake.security.encryption import LakeKey, places
+from lake.security.encryption import LakeKey, associated_data
 from lake.storage import store
 from lake.storage.store import DeltaStore, Lake
 from producer.simulator.simulator import Simulator, SimulatorSettings
@@ -98,7 +98,7 @@ class Feeder:
         following = {p: itertools.count(self._landing.expect(self._topic_id, p) + 1) for p in set(partitions)}
         offsets = [next(following[p]) for p in partitions]
         encrypted = self.lake.key.encrypt(
-            [payload for _, payload in messages], places(self._topic_id, partitions, offsets)
+            [payload for _, payload in messages], associated_data(self._topic_id, partitions, offsets)
         )
         return pl.DataFrame(
             {"kafka_partition": partitions, "kafka_offset": offsets, "payload": encrypted},

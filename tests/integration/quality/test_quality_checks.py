@@ -26,7 +26,7 @@ from lake.contracts.tables import (
     Table,
 )
 from lake.gold.tables import ADMISSIONS, COMPLIANCE, GOLD, LENGTH_OF_STAY, OCCUPANCY
-from lake.quality.checks import declared
+from lake.quality.declared_checks import declared
 from lake.quality.run import Result, record, run
 from lake.quality.source import KNOWN, PUBLISHED
 from lake.storage.store import open_lake

@@ -16,10 +16,10 @@ from app.jobs import check_quality, replay
 from app.settings import Settings, load
 from lake.contracts.tables import BRONZE, INGEST, QUALITY, QUARANTINE, SILVER
 from lake.errors import LakeError, StepError
-from lake.quality.checks import Check, declared
+from lake.quality.declared_checks import Check, declared
 from lake.quality.run import Report, Stages, record, run
 from lake.quality.source import Source
-from lake.quality.table_kinds import Volume
+from lake.quality.table_checks import Volume
 from lake.security import masking_policy as policies
 from lake.storage.store import DeltaStore, open_lake
 from producer.simulator.simulator import SimulatorSettings

@@ -12,7 +12,7 @@ from confluent_kafka import Producer
 
 from app import settings as configuration
 from app.jobs.verify import verify
-from app.stream.batch_writer import Landed
+from app.stream.exactly_once_writer import Landed
 from app.stream.run import run_stream
 from app.stream.transforms.deduplicate import CONFLICT
 from lake.contracts.tables import BRONZE, INGEST, QUARANTINE, SILVER

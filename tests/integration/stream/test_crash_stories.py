@@ -14,7 +14,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 from deltalake.exceptions import CommitFailedError
 
-from app.stream.batch_writer import PositionMoved
+from app.stream.exactly_once_writer import PositionMoved
 from lake.contracts.tables import LANDED, SILVER
 from lake.security.encryption import LakeKey
 from lake.storage.store import app_id

@@ -11,8 +11,8 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from app.settings import Settings
-from app.stream.batch_writer import PositionMoved
 from app.stream.consumer import MicroBatchConsumer
+from app.stream.exactly_once_writer import PositionMoved
 from app.stream.run import run_stream
 from lake.contracts.tables import BRONZE, INGEST, QUARANTINE
 from lake.security import masking_policy as policies

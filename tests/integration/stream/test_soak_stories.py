@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient
 from deltalake.exceptions import DeltaError
 from quixstreams.internal_consumer import InternalConsumer
 
-from app.stream.batching import BatchLimits
+from app.stream.collect_batches import BatchLimits
 from app.stream.consumer import MicroBatchConsumer
 from lake.contracts.tables import SILVER
 from lake.errors import StepError

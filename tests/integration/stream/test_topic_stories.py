@@ -17,8 +17,8 @@ from app.jobs.lake_session import open_or_create, open_with_key
 from app.services.broker import EmbeddedBroker, free_port
 from app.services.child_process import HOST
 from app.settings import Settings
-from app.stream.batch_writer import Landed
 from app.stream.consumer import MicroBatchConsumer
+from app.stream.exactly_once_writer import Landed
 from app.stream.run import run_stream
 from lake.contracts.tables import BRONZE, SILVER
 from lake.security import masking_policy as policies

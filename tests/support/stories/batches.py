@@ -14,7 +14,7 @@ from app.stream.batches import MaskedBatch, RawBatch
 from app.stream.decide import decide
 from app.stream.landing import Landing
 from lake.security import masking_policy as policies
-from lake.security.encryption import LakeKey, places
+from lake.security.encryption import LakeKey, associated_data
 from lake.storage import store
 from lake.storage.store import DeltaStore, Lake
 from tests.support.stories.feed import PARTITIONS, hospital
@@ -62,7 +62,9 @@ def batch(lake: Lake, produced: list[Produced], topic_id: str = TOPIC_ID, at: da
     partitions, offsets = zip(*(message.place for message in ordered), strict=True)
     payloads = [message.value for message in ordered]
     encrypted: Future[pl.Series] = Future()
-    encrypted.set_result(pl.Series(lake.key.encrypt(payloads, places(topic_id, partitions, offsets)), dtype=pl.Binary))
+    encrypted.set_result(
+        pl.Series(lake.key.encrypt(payloads, associated_data(topic_id, partitions, offsets)), dtype=pl.Binary)
+    )
     utc = pl.Datetime("us", "UTC")
     frame = pl.DataFrame(
         {"kafka_partition": partitions, "kafka_offset": offsets},

@@ -16,7 +16,7 @@ import polars as pl
 from app.jobs.verify import verify
 from lake.contracts.event import FIELDS, ICD10_PATTERN, REQUIRED, VALUE_SETS
 from lake.contracts.tables import BRONZE, INGEST, QUARANTINE, SILVER
-from lake.security.encryption import places as sealed_for
+from lake.security.encryption import associated_data
 from lake.storage.store import Lake
 
 DEDUP_KEY = ("patient_id", "event_time")
@@ -170,7 +170,7 @@ def _payloads_are_whole(lake: Lake, messages: list[Produced], topic_id: str | No
     changed = 0
     for (topic, partition), rows in bronze.partition_by("topic_id", "kafka_partition", as_dict=True).items():
         offsets = rows["kafka_offset"].to_list()
-        where = sealed_for(topic, [partition] * len(offsets), offsets)
+        where = associated_data(topic, [partition] * len(offsets), offsets)
         opened = lake.key.decrypt(rows["payload"].to_list(), where, rows["key_id"])
         changed += sum(value_at[partition, o] != value for o, value in zip(offsets, opened, strict=True))
     assert changed == 0

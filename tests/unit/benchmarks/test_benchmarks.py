@@ -11,7 +11,7 @@ from typing import Final
 import polars as pl
 import pytest
 
-from app.stream.decoders.event import decode
+from app.stream.decoders.json_event import decode
 from app.stream.transforms.mask import mask
 from app.stream.transforms.validate import validate
 from benchmarks.__main__ import BENCHMARKS, OPT_IN

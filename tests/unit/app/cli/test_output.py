@@ -13,7 +13,7 @@ import pytest
 
 from app.cli.output import err, out, print_json, print_rows, progress_bar, table_of
 from app.cli.stream import Tally
-from app.stream.batch_writer import Landed
+from app.stream.exactly_once_writer import Landed
 from tests.support.lakes import KEY_TEXT, make_lake, simulated, wardlake
 
 

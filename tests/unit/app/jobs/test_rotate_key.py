@@ -13,7 +13,7 @@ import pytest
 from app.jobs import rotate_key as rotating
 from lake.contracts.tables import AUDIT, BRONZE, QUARANTINE, SILVER, TABLES
 from lake.errors import LakeError
-from lake.security.encryption import LakeKey, places
+from lake.security.encryption import LakeKey, associated_data
 from lake.storage import chunked_scan as slicing
 from lake.storage import table_swap
 from lake.storage.metadata import METADATA_FILE
@@ -54,7 +54,7 @@ def encrypted_with(data: Path) -> Counter[str]:
 def payloads(data: Path, key: LakeKey | None = None) -> list[bytes | None]:
     """Bronze, opened."""
     found = rows(data / "lake", BRONZE)
-    where = places(TOPIC_ID, found["kafka_partition"], found["kafka_offset"])
+    where = associated_data(TOPIC_ID, found["kafka_partition"], found["kafka_offset"])
     return (key or opened(data).key).decrypt(found["payload"].to_list(), where, found["key_id"])
 
 

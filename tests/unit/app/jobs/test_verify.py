@@ -13,7 +13,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from app.jobs import verify as verifying
 from app.jobs.verify import verify
-from lake.contracts.tables import AUDIT, BRONZE, INGEST, PLACE, QUARANTINE, SILVER, Table
+from lake.contracts.tables import AUDIT, BRONZE, INGEST, KAFKA_COORDINATES, QUARANTINE, SILVER, Table
 from lake.errors import LakeError
 from lake.storage.store import open_lake
 from tests.support.lakes import DEDUP_KEY, KEY, KEY_TEXT, event, make_lake, overwrite, rows, simulated, wardlake
@@ -113,7 +113,9 @@ def test_a_quarantined_message_that_is_gone_breaks_the_law(root: Path) -> None:
 
 
 def test_a_message_in_silver_and_in_quarantine(root: Path) -> None:
-    twice = rows(root, BRONZE).join(rows(root, SILVER).filter(KNOWN).select(PLACE), on=PLACE, how="semi")
+    twice = rows(root, BRONZE).join(
+        rows(root, SILVER).filter(KNOWN).select(KAFKA_COORDINATES), on=KAFKA_COORDINATES, how="semi"
+    )
     held = rows(root, QUARANTINE)
     extra = twice.hstack(held.head(1).select("reasons", "resolved_at")).select(held.columns)
     overwrite(root, QUARANTINE, pl.concat([held, extra]))

@@ -9,7 +9,7 @@ from typing import Final
 import polars as pl
 import pytest
 
-from app.stream.decoders.event import decode
+from app.stream.decoders.json_event import decode
 from app.stream.transforms.mask import count_fields, mask
 from app.stream.transforms.validate import validate
 from lake.contracts.event import FIELDS, PHI

@@ -27,7 +27,7 @@ from quixstreams.models import MessageContext, Row
 from quixstreams.processing import ProcessingContext
 from quixstreams.sinks import BaseSink
 
-from app.stream.batching import PASSING, BatchLimits
+from app.stream.collect_batches import PASSING, BatchLimits
 from app.stream.run import StreamApplication
 from app.stream.sink import LandingSink
 

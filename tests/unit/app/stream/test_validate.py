@@ -8,8 +8,8 @@ from typing import Final
 import polars as pl
 import pytest
 
-import app.stream.decoders.event
-from app.stream.decoders.event import decode
+import app.stream.decoders.json_event
+from app.stream.decoders.json_event import decode
 from app.stream.transforms.validate import Event, validate
 from lake.contracts.event import FIELDS
 from lake.contracts.tables import UTC
@@ -73,9 +73,9 @@ def rules_of_validate() -> set[str]:
 
 def rules_of_decode() -> set[str]:
     """Every reason in decode's source: what is appended to a list or returned in a pair, as a text."""
-    tree = ast.walk(ast.parse(inspect.getsource(app.stream.decoders.event)))
+    tree = ast.walk(ast.parse(inspect.getsource(app.stream.decoders.json_event)))
     given = [node.args for node in tree if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(".append")]
-    tree = ast.walk(ast.parse(inspect.getsource(app.stream.decoders.event)))
+    tree = ast.walk(ast.parse(inspect.getsource(app.stream.decoders.json_event)))
     returned = [part for node in tree if isinstance(node, ast.Return) for part in ast.walk(node)]
     given += [part.elts for part in returned if isinstance(part, ast.Tuple)]
     return {rule for nodes in given for node in nodes for rule in named(node)}

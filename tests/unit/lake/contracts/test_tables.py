@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from lake.contracts.event import FIELDS, REQUIRED, VALUE_SETS
-from lake.contracts.tables import AUDIT, BRONZE, INGEST, LANDED, PLACE, QUARANTINE, SILVER, TABLES, Table
+from lake.contracts.tables import AUDIT, BRONZE, INGEST, KAFKA_COORDINATES, LANDED, QUARANTINE, SILVER, TABLES, Table
 from lake.security.masking_policy import silver_column
 
 FITS_DELTA: Final = {pl.String, pl.Int32, pl.Int64, pl.Float64, pl.Binary, pl.Date, pl.Datetime, pl.List, pl.Struct}
@@ -74,7 +74,7 @@ def test_silver_comes_last_so_that_a_cut_short_landing_shows() -> None:
 def test_every_row_points_to_its_message(subtests: pytest.Subtests) -> None:
     for table in [BRONZE, QUARANTINE, SILVER]:
         with subtests.test(table=table):
-            assert set(PLACE) <= set(table.polars_schema)
+            assert set(KAFKA_COORDINATES) <= set(table.polars_schema)
 
 
 def test_the_quarantine_is_bronze_with_reasons() -> None:

@@ -8,7 +8,7 @@ import polars as pl
 from app.jobs.replay import replay_quarantine
 from lake.contracts.tables import BRONZE, INGEST, QUARANTINE, SILVER, VISITS
 from lake.gold.tables import OCCUPANCY, OUTCOMES
-from lake.quality.checks import declared
+from lake.quality.declared_checks import declared
 from lake.quality.run import run
 from lake.security import masking_policy as policies
 from lake.storage.store import Lake

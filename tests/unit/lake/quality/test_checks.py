@@ -11,8 +11,8 @@ from lake.contracts.tables import DERIVED, TABLES
 from lake.errors import UsageError
 from lake.gold.tables import GOLD
 from lake.quality import key_chunks
-from lake.quality.checks import KINDS, declared, parse
-from lake.quality.kinds import RowKind
+from lake.quality.check_kinds import RowKind
+from lake.quality.declared_checks import KINDS, declared, parse
 from lake.quality.source import KNOWN
 
 PAGE: Final = (Path(__file__).resolve().parents[4] / "docs" / "reference" / "quality.md").read_text("utf-8")

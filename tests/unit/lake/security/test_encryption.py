@@ -16,13 +16,13 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from lake.errors import LakeError, UsageError
-from lake.security.encryption import KEY_BYTES, NONCE_BYTES, LakeKey, places
+from lake.security.encryption import KEY_BYTES, NONCE_BYTES, LakeKey, associated_data
 
 SECRET: Final = bytes(range(100, 100 + KEY_BYTES))
 TEXT: Final = base64.b64encode(SECRET).decode()
 KEY: Final = LakeKey(SECRET)
 PAYLOADS: Final = [b"one", b"", b"\x00\xff" * 1000, None, b"five"]
-PLACES: Final = list(places("topic-1", [3, 3, 3, 0, 0], [10, 11, 12, 10, 11]))
+PLACES: Final = list(associated_data("topic-1", [3, 3, 3, 0, 0], [10, 11, 12, 10, 11]))
 
 
 def derived(purpose: bytes) -> bytes:
@@ -86,7 +86,11 @@ def test_what_is_too_short_to_be_sealed_is_refused(subtests: pytest.Subtests) ->
 
 def test_a_payload_that_was_moved_to_another_row_does_not_open() -> None:
     encrypted = KEY.encrypt([b"one", b"two"], PLACES[:2])
-    for elsewhere in (PLACES[1::-1], places("topic-2", [3, 3], [10, 11]), places("topic-1", [4, 4], [10, 11])):
+    for elsewhere in (
+        PLACES[1::-1],
+        associated_data("topic-2", [3, 3], [10, 11]),
+        associated_data("topic-1", [4, 4], [10, 11]),
+    ):
         with pytest.raises(LakeError):
             KEY.decrypt(encrypted, elsewhere)
 
@@ -110,11 +114,15 @@ def test_every_payload_needs_its_place(subtests: pytest.Subtests) -> None:
 
 def test_every_offset_needs_its_partition() -> None:
     with pytest.raises(ValueError, match="zip"):
-        list(places("t", [1], [1, 2]))
+        list(associated_data("t", [1], [1, 2]))
 
 
 def test_places_differ_between_any_two_messages() -> None:
-    found = [*places("t", [1, 1, 11, 11], [11, 12, 1, 2]), *places("t:1", [1], [1]), *places("u", [1], [11])]
+    found = [
+        *associated_data("t", [1, 1, 11, 11], [11, 12, 1, 2]),
+        *associated_data("t:1", [1], [1]),
+        *associated_data("u", [1], [11]),
+    ]
     assert len(set(found)) == len(found)
 
 

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lake.errors import LakeError
-from lake.security.encryption import KEY_BYTES, LakeKey, places
+from lake.security.encryption import KEY_BYTES, LakeKey, associated_data
 
 FIRST: Final = LakeKey(b"1" * KEY_BYTES)
 SECOND: Final = FIRST.succeeded_by(LakeKey(b"2" * KEY_BYTES))
 THIRD: Final = SECOND.succeeded_by(LakeKey(b"3" * KEY_BYTES))
 LAKE: Final = "a-lake-id"
-PLACES: Final = list(places("topic-1", [0, 0, 1], [1, 2, 1]))
+PLACES: Final = list(associated_data("topic-1", [0, 0, 1], [1, 2, 1]))
 PAYLOADS: Final = [b"one", None, b"three"]
 
 
@@ -122,7 +122,7 @@ def test_what_is_no_envelope_is_refused(subtests: pytest.Subtests) -> None:
 @given(st.lists(st.binary(min_size=KEY_BYTES, max_size=KEY_BYTES), min_size=2, max_size=6, unique=True))
 def test_however_often_it_is_rotated_every_row_opens(secrets: list[bytes]) -> None:
     key, encrypted, ids = LakeKey(secrets[0]), [], []
-    where = list(places("t", [0] * len(secrets), range(len(secrets))))
+    where = list(associated_data("t", [0] * len(secrets), range(len(secrets))))
     for number, secret in enumerate(secrets):
         if number:
             key = LakeKey(secret).opened(key.succeeded_by(LakeKey(secret)).key_bundle(LAKE), LAKE)

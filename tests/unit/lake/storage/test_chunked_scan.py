@@ -7,7 +7,7 @@ import pytest
 
 from app.jobs import replay as rebuilding
 from app.jobs.verify import verify
-from lake.contracts.tables import BRONZE, INGEST, PLACE, QUARANTINE, SILVER
+from lake.contracts.tables import BRONZE, INGEST, KAFKA_COORDINATES, QUARANTINE, SILVER
 from lake.security import masking_policy
 from lake.storage import chunked_scan as slicing
 from lake.storage import store
@@ -50,8 +50,8 @@ def test_slices_hold_each_row_once(lake: Lake, monkeypatch: pytest.MonkeyPatch) 
     few(monkeypatch, lake, 40)
     found = list(chunks(lake, BRONZE))
     assert max(part.height for part in found) <= 40
-    whole = store.scan(lake.store(BRONZE).handle, BRONZE).select(PLACE).sort(PLACE).collect()
-    assert pl.concat(found).select(PLACE).sort(PLACE).equals(whole)
+    whole = store.scan(lake.store(BRONZE).handle, BRONZE).select(KAFKA_COORDINATES).sort(KAFKA_COORDINATES).collect()
+    assert pl.concat(found).select(KAFKA_COORDINATES).sort(KAFKA_COORDINATES).equals(whole)
 
 
 def test_a_replay_holds_no_more_than_a_slice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,7 +69,12 @@ def test_of_rows_far_apart_a_slice_holds_as_many(lake: Lake) -> None:
     assert len(found) <= sum(part.height for part in found) / 5
     assert max(part.height for part in found) <= 10
     held = rows(lake.root, BRONZE).filter(of_twenty)
-    assert pl.concat(found).select(PLACE).sort(PLACE).equals(held.select(PLACE).sort(PLACE))
+    assert (
+        pl.concat(found)
+        .select(KAFKA_COORDINATES)
+        .sort(KAFKA_COORDINATES)
+        .equals(held.select(KAFKA_COORDINATES).sort(KAFKA_COORDINATES))
+    )
 
 
 def test_a_slice_is_of_one_topic(tmp_path: Path) -> None:
@@ -96,7 +101,11 @@ def test_a_quarantine_replay_in_slices_comes_to_what_the_stream_came_to(
     assert rows(lake.root, SILVER).drop("policy").equals(silver.drop("policy"))
     left = rows(lake.root, QUARANTINE)
     assert left.height == done.messages
-    assert left.filter(pl.col("resolved_at").is_null()).select(PLACE).equals(quarantine.select(PLACE))
+    assert (
+        left.filter(pl.col("resolved_at").is_null())
+        .select(KAFKA_COORDINATES)
+        .equals(quarantine.select(KAFKA_COORDINATES))
+    )
     assert [check for check in verify(lake, DEDUP_KEY) if not check.passed] == []
 
 

@@ -10,7 +10,7 @@ from lake.contracts.tables import BRONZE, INGEST, QUARANTINE, SILVER, Table
 from lake.storage.store import Lake
 from tests.support.lakes import make_lake, simulated
 
-PLACE = {"kafka_partition", "kafka_offset"}
+KAFKA_COORDINATES = {"kafka_partition", "kafka_offset"}
 UNLIKE = {"message_id", "content_hash", "event_time", "kafka_offset", "patient_key", "visit_key"}
 
 
@@ -30,9 +30,9 @@ def columns(lake: Lake, table: Table) -> pl.DataFrame:
 @pytest.mark.parametrize(
     ("table", "searched"),
     [
-        (BRONZE, PLACE | {"ingested_at"}),
-        (QUARANTINE, PLACE | {"ingested_at"}),
-        (SILVER, PLACE | {"event_time"}),
+        (BRONZE, KAFKA_COORDINATES | {"ingested_at"}),
+        (QUARANTINE, KAFKA_COORDINATES | {"ingested_at"}),
+        (SILVER, KAFKA_COORDINATES | {"event_time"}),
     ],
     ids=lambda value: value.name if isinstance(value, Table) else "",
 )
@@ -47,7 +47,7 @@ def test_the_log_tells_files_apart_by_what_is_searched_and_by_nothing_else(
 
 def test_silver_has_statistics_of_what_is_searched_only(lake: Lake) -> None:
     with_statistics = columns(lake, SILVER).filter(pl.col("stats_min_value").is_not_null())
-    assert set(with_statistics["path_in_schema"]) == PLACE | {"event_time"}
+    assert set(with_statistics["path_in_schema"]) == KAFKA_COORDINATES | {"event_time"}
 
 
 def test_a_table_that_names_no_searched_column_has_statistics_of_all(lake: Lake) -> None:

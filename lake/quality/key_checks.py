@@ -7,9 +7,9 @@ import polars as pl
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from lake.contracts.tables import PLACE, Table
+from lake.contracts.tables import KAFKA_COORDINATES, Table
+from lake.quality.check_kinds import STRICT, TableKind, Verdict, rows_in, some_rows
 from lake.quality.key_chunks import by_day, by_hash, by_offset, total
-from lake.quality.kinds import STRICT, TableKind, Verdict, rows_in, some_rows
 from lake.quality.source import KNOWN, Source
 
 Columns = Annotated[tuple[str, ...], Field(min_length=1)]
@@ -77,7 +77,11 @@ class References(TableKind):
 
         count = rows_in(rows)
         some_rows(count)
-        turns = by_offset(rows, PLACE[2], count) if PLACE[2] in key else by_hash(key, rows_in(known))
+        turns = (
+            by_offset(rows, KAFKA_COORDINATES[2], count)
+            if KAFKA_COORDINATES[2] in key
+            else by_hash(key, rows_in(known))
+        )
         found = total(turns or [pl.lit(value=True)], orphans)
         return Verdict(f"{count:,} rows: {found:,} point nowhere", found == 0)
 

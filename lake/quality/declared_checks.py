@@ -10,11 +10,11 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from lake.contracts.tables import LANDED, Table
 from lake.errors import UsageError
-from lake.quality.key_kinds import DedupKey, References, Unique
-from lake.quality.kinds import RowKind, TableKind
-from lake.quality.row_kinds import Accepted, Contract, Masked, Nulls, Share
+from lake.quality.check_kinds import RowKind, TableKind
+from lake.quality.key_checks import DedupKey, References, Unique
+from lake.quality.row_checks import Accepted, Contract, Masked, Nulls, Share
 from lake.quality.source import KNOWN
-from lake.quality.table_kinds import Census, Conservation, Freshness, Ratio, Referenced, Schema, Total, Volume
+from lake.quality.table_checks import Census, Conservation, Freshness, Ratio, Referenced, Schema, Total, Volume
 
 KINDS: Final[Mapping[str, type[RowKind | TableKind]]] = {
     "accepted": Accepted,

@@ -7,7 +7,7 @@ from typing import Final
 import polars as pl
 import pytest
 
-from app.stream.decoders.event import decode
+from app.stream.decoders.json_event import decode
 from lake.contracts.event import FIELDS
 from tests.corpus.bad_input import CASES, FULL, PER_FIELD, event, extra, raw
 

@@ -9,8 +9,8 @@ import polars as pl
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from lake.contracts.tables import BRONZE, PLACE, QUARANTINE, SILVER, VISITS, Table
-from lake.quality.kinds import (
+from lake.contracts.tables import BRONZE, KAFKA_COORDINATES, QUARANTINE, SILVER, VISITS, Table
+from lake.quality.check_kinds import (
     STRICT,
     Condition,
     Number,
@@ -28,7 +28,7 @@ from lake.quality.source import KNOWN, NothingToCheckError, Source, stored_schem
 Dimension = Literal["facility", "department", "ward"]
 
 _DAY: Final = timedelta(days=1)
-_PARTITION: Final = list(PLACE[:2])
+_PARTITION: Final = list(KAFKA_COORDINATES[:2])
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -221,7 +221,7 @@ class Conservation(TableKind):
     def observe(self, source: Source, table: Table) -> Verdict:
         """Counts the partitions in which it does not hold."""
         landed = source.landed()
-        books = source.rows(table).rename({"last_offset": PLACE[2]}).filter(landed).group_by(_PARTITION)
+        books = source.rows(table).rename({"last_offset": KAFKA_COORDINATES[2]}).filter(landed).group_by(_PARTITION)
         law = books.agg(pl.col("messages", "silver", "quarantined", "duplicates").sum())
         unresolved = {QUARANTINE.name: pl.col("resolved_at").is_null()}
         for name in self.others():

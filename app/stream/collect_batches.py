@@ -15,7 +15,7 @@ from confluent_kafka import KafkaError, Message
 from app.stream.batches import RawBatch
 from lake.contracts.tables import UTC as UTC_TIME
 from lake.errors import BrokerError
-from lake.security.encryption import LakeKey, places
+from lake.security.encryption import LakeKey, associated_data
 
 HeldMessages = dict[int, list[Message]]
 """Messages by partition, in the order of their offsets."""
@@ -138,7 +138,7 @@ class BatchBuilder:
             pl.from_epoch("kafka_time", "ms").dt.cast_time_unit("us").dt.replace_time_zone("UTC"),
             ingested_at=pl.lit(now.astimezone(UTC)).cast(UTC_TIME),
         )
-        encrypted = self._encrypter.submit(self._encrypted, payloads, places(topic_id, partitions, offsets))
+        encrypted = self._encrypter.submit(self._encrypted, payloads, associated_data(topic_id, partitions, offsets))
         return RawBatch(
             topic=self._topic,
             topic_id=topic_id,

@@ -9,7 +9,7 @@ from pydantic.dataclasses import dataclass
 
 from lake.contracts.event import ICD10_PATTERN, VALUE_SETS
 from lake.contracts.tables import Table
-from lake.quality.kinds import (
+from lake.quality.check_kinds import (
     ROWS,
     STRICT,
     Condition,
