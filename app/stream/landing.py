@@ -2,8 +2,8 @@
 
 Guarantee, at rest and after any crash: per partition, messages = silver + quarantined + duplicates.
 
-* A batch is written by four commits, Silver's last (``exactly_once_writer``). Whoever lands, replays or opens the lake next
-  first finishes a landing that was cut short (``recovery``).
+* A batch is written by four commits, Silver's last (``exactly_once_writer``). Whoever lands, replays or opens the lake
+  next first finishes a landing that was cut short (``recovery``).
 * Whoever works from an outdated position (a consumer that lost its partition, a flush left behind by a rebalance)
   fails, either here (``PositionMoved``) or in the Delta commit, and writes nothing.
 

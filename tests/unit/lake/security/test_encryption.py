@@ -100,7 +100,7 @@ def test_another_key_does_not_open_it_and_the_error_says_what_to_do() -> None:
     with pytest.raises(LakeError) as caught:
         other.decrypt(KEY.encrypt([b"Jane Roe"], [b"p"]), [b"p"])
     assert str(caught.value) == (
-        "a encrypted payload does not open; got a failed authentication tag; expected payloads encrypted with key "
+        "an encrypted payload does not open; got a failed authentication tag; expected payloads encrypted with key "
         f"{other.key_id}, each in its own row; check WARDLAKE_KEY or the key file; if they are right, the table "
         "was tampered with"
     )
