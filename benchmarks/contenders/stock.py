@@ -70,6 +70,8 @@ def _for_python(pattern: str) -> re.Pattern[str]:
         (r"\p{L}\p{N}", r"\w"),
         (r"\p{Lu}", "A-Z"),
         (r"\p{L}", "A-Za-z"),
+        (r"\p{M}", ""),
+        (r"\p{N}", "0-9"),
     ):
         pattern = pattern.replace(rust, python)
     return re.compile(pattern)

@@ -91,7 +91,7 @@ OF_INTEREST: Final = {
 def test_the_histories_that_are_drawn_have_everything_in_them() -> None:
     found: Counter[str] = Counter()
 
-    @settings(max_examples=200, phases=[Phase.generate], derandomize=True, database=None)
+    @settings(max_examples=500, phases=[Phase.generate], derandomize=True, database=None)
     @given(histories())
     def look(history: History) -> None:
         found.update(seen(history))

@@ -65,4 +65,4 @@ def test_no_record_costs_over_20_times_the_mean_per_byte(long: dict[str, str]) -
     fields = {name: text.encode()[:BYTES].decode("utf-8", "ignore") for name, text in fields.items()}
     payload = json.dumps(FULL | fields).encode()
     # A busy machine may disturb one measurement; what is dear is dear each time.
-    assert any(ratio(payload) <= MOST for _ in range(3))
+    assert any(ratio(payload) <= MOST for _ in range(5))

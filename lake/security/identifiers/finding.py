@@ -88,12 +88,14 @@ def _spans(text: str, spellings: Spellings) -> Iterator[tuple[int, int]]:
     pieces = _pieces(text)
     known, shy, heads = spellings.words, spellings.shy, spellings.heads
     birth = _Birth.of(spellings.born)
+    longest = max(map(len, known), default=0)
     for number, (piece, start, end) in enumerate(pieces):
-        after = pieces[number + 1 : number + 2]
-        head = piece if len(piece) >= HEAD or not after else piece + after[0][0]
         if piece in birth.years:
             yield from birth.about(pieces, number)
-        if head[:HEAD] not in heads:
+        head = piece[:HEAD]
+        if len(head) < HEAD and number + 1 < len(pieces):
+            head = (head + pieces[number + 1][0])[:HEAD]
+        if head not in heads:
             continue
         if piece in known or (piece in shy and _is_name(text, pieces, number)):
             yield start, end
@@ -103,6 +105,8 @@ def _spans(text: str, spellings: Spellings) -> Iterator[tuple[int, int]]:
             if count >= _JOINED and begin > pieces[number + count - 1][2]:
                 break
             joined += more
+            if len(joined) > longest:
+                break
             if joined in known:
                 yield start, stop
     together = "".join(piece for piece, _, _ in pieces)

@@ -11,17 +11,19 @@ from lake.gold.totals import ALL
 FIRST, LAST = date(2024, 2, 10), date(2026, 8, 5)
 
 
-def test_a_preset_ends_with_the_data(subtests: pytest.Subtests) -> None:
-    for name, first in [
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [
         ("Last 7 days", date(2026, 7, 30)),
         ("Last 30 days", date(2026, 7, 7)),
         ("Last 90 days", date(2026, 5, 8)),
         ("Last 12 months", date(2025, 9, 1)),
         ("This year", date(2026, 1, 1)),
         ("All", FIRST),
-    ]:
-        with subtests.test(name=name):
-            assert filters.preset(name, FIRST, LAST) == Period(first, LAST)
+    ],
+)
+def test_a_preset_ends_with_the_data(name: str, first: date) -> None:
+    assert filters.preset(name, FIRST, LAST) == Period(first, LAST)
 
 
 def test_every_preset_has_a_test_above() -> None:
@@ -33,23 +35,27 @@ def test_a_preset_does_not_begin_before_the_data() -> None:
     assert filters.preset("Last 90 days", date(2026, 8, 1), LAST) == Period(date(2026, 8, 1), LAST)
 
 
-def test_a_page_starts_with_all_of_up_to_13_months(subtests: pytest.Subtests) -> None:
-    for first, expected in [(date(2025, 8, 1), EVERYTHING), (date(2025, 7, 31), YEAR), (LAST, EVERYTHING)]:
-        with subtests.test(first=first):
-            assert filters.default_preset(first, LAST) == expected
+@pytest.mark.parametrize(
+    ("first", "expected"),
+    [(date(2025, 8, 1), EVERYTHING), (date(2025, 7, 31), YEAR), (LAST, EVERYTHING)],
+)
+def test_a_page_starts_with_all_of_up_to_13_months(first: date, expected: str) -> None:
+    assert filters.default_preset(first, LAST) == expected
 
 
-def test_what_a_period_is_compared_with(subtests: pytest.Subtests) -> None:
-    for period, before in [
+@pytest.mark.parametrize(
+    ("period", "before"),
+    [
         ((date(2026, 7, 7), date(2026, 8, 5)), (date(2026, 6, 7), date(2026, 7, 6))),  # 30 days
         ((date(2026, 6, 1), date(2026, 7, 31)), (date(2026, 4, 1), date(2026, 5, 31))),  # 2 months
         ((date(2025, 9, 1), date(2026, 8, 5)), (date(2024, 9, 1), date(2025, 8, 5))),  # a year that is not over
         ((date(2025, 9, 1), date(2026, 7, 31)), (date(2024, 9, 1), date(2025, 7, 31))),  # 11 months: a year back
         ((date(2023, 3, 1), date(2024, 2, 29)), (date(2022, 3, 1), date(2023, 2, 28))),  # a leap day
         ((date(2022, 9, 23), date(2026, 8, 5)), (date(2018, 9, 23), date(2022, 8, 5))),  # 4 years
-    ]:
-        with subtests.test(period=period):
-            assert Period(*period).previous() == Period(*before)
+    ],
+)
+def test_what_a_period_is_compared_with(period: tuple[date, date], before: tuple[date, date]) -> None:
+    assert Period(*period).previous() == Period(*before)
 
 
 @pytest.mark.parametrize(
@@ -73,11 +79,9 @@ def test_a_period_reads_as_people_write_it() -> None:
     assert filters.month_text(LAST) == "Aug 2026"
 
 
-def test_a_place_reads_as_people_write_it(subtests: pytest.Subtests) -> None:
-    for facility, department, place in [
-        (ALL, ALL, "all facilities"),
-        ("North", ALL, "North"),
-        ("North", "Surgery", "North, Surgery"),
-    ]:
-        with subtests.test(facility=facility):
-            assert View(Period(LAST, LAST), facility, department).place == place
+@pytest.mark.parametrize(
+    ("facility", "department", "place"),
+    [(ALL, ALL, "all facilities"), ("North", ALL, "North"), ("North", "Surgery", "North, Surgery")],
+)
+def test_a_place_reads_as_people_write_it(facility: str, department: str, place: str) -> None:
+    assert View(Period(LAST, LAST), facility, department).place == place
