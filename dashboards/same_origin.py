@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
-LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+from lake.disclosure.audience import LOOPBACK
 
 _EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104  (named, not listened on)
 _SCHEMES: Final = {"ws": "http", "wss": "https"}
@@ -44,7 +44,7 @@ class SameOrigin:
         self._app = app
         self._named = {urlsplit(origin).netloc: origin for origin in origins}
         own = socket.gethostname() if address in _EVERYWHERE else address
-        self._hosts = LOOPBACK | ({own.lower()} if own else set())
+        self._hosts = {*LOOPBACK} | ({own.lower()} if own else set())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""

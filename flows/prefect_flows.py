@@ -28,7 +28,7 @@ class TaskRun(Run):
     def __call__(self, step: Step[T]) -> T:
         """Carry out the step.
 
-        Where a second try may help, a scheduled run makes up to three more; a person at a terminal is told at once.
+        Where a second try may help, a scheduled run makes up to three more; a person at a terminal sees the error.
         """
 
         @task(

@@ -12,7 +12,7 @@ from flows.priority import lower_priority
 def run_now(name: str, settings: Settings, progress: Progress, detail: Progress, **options: bool) -> FlowResult:
     """Run the flow called ``name``. Prefect is imported only where its server is named and answers.
 
-    ``progress`` is told of each step, ``detail`` of what it is at. Raises what a step raises (``definitions.Run``).
+    ``progress`` gets a line per step, ``detail`` what it is doing. Raises what a step raises (``definitions.Run``).
     """
     lower_priority()
     api = server.named()

@@ -4,15 +4,17 @@ import importlib.util
 import threading
 from pathlib import Path
 from typing import Annotated, Final
+from urllib.parse import urlsplit
 
 import typer
 
 from app.cli.options import with_settings
 from app.cli.output import err
 from app.services.child_process import HOST
-from app.services.dashboard import LOOPBACK, ORIGINS, PORT, Dashboard, checked_origin
+from app.services.dashboard import ORIGINS, PORT, Dashboard, checked_origin
 from app.services.stop_signal import asked_to_stop
 from app.settings import Settings
+from lake.disclosure.audience import LOOPBACK
 from lake.errors import UsageError
 
 _LOOK_SECONDS: Final = 0.2
@@ -36,11 +38,13 @@ def dashboard(
 
     Exact figures on this machine or behind a sign-in, else public ones: counts of 1 to 10 hidden, others rounded to 5.
     On this machine only, unless --host says more. Requests for another host name than those of --host and --origin, or
-    from a page of another origin, are refused. The lake's key is not needed, and not handed on.
+    from a page of another origin, are refused. The lake's key is not needed, and not passed to them.
     """
-    origins = {ORIGINS: " ".join(checked_origin(one) for one in origin or [])}
-    with asked_to_stop() as stopping, of(settings, host=host, port=port, more=origins) as running:
-        _run(running, stopping)
+    origins = [checked_origin(one) for one in origin or []]
+    hosts = {host, *(str(urlsplit(one).hostname) for one in origins)}
+    more = {ORIGINS: " ".join(origins)}
+    with asked_to_stop() as stopping, of(settings, host=host, port=port, more=more) as running:
+        _run(running, stopping, sorted(hosts - {*LOOPBACK}))
 
 
 def of(settings: Settings, *, host: str = HOST, port: int = PORT, more: dict[str, str] | None = None) -> Dashboard:
@@ -50,16 +54,16 @@ def of(settings: Settings, *, host: str = HOST, port: int = PORT, more: dict[str
     return Dashboard(_main(), child_environment(settings) | (more or {}), host=host, port=port)
 
 
-def _run(running: Dashboard, stopping: threading.Event) -> None:
+def _run(running: Dashboard, stopping: threading.Event, elsewhere: list[str]) -> None:
     while not stopping.wait(_LOOK_SECONDS):
         if running.ready():
             break
     else:
         return
-    if running.host not in LOOPBACK:
+    if elsewhere:
         err.print(
-            f"warning: listening on {running.host}; figures are public (rounded) unless sign-in is configured: see "
-            "docs/how-to/secure-the-dashboards.md",
+            f"warning: others reach them at {', '.join(elsewhere)}; figures are public (rounded) unless sign-in is "
+            "configured: see docs/how-to/secure-the-dashboards.md",
             markup=False,
             soft_wrap=True,
         )

@@ -26,7 +26,7 @@ def replay(
 ) -> None:
     """Rebuild Silver and the quarantine from Bronze with the policy now in force.
 
-    The new tables are built beside and taken over at the end; interrupted before then, the old ones stand.
+    The new tables are built next to the lake and swapped in at the end; if interrupted, the old ones stay.
     """
     rules = masking_policy(settings)
     opened = open_with_key(settings)

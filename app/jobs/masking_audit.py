@@ -80,7 +80,7 @@ def with_their_messages(lake: Lake, rows: pl.DataFrame, dimensions: Dimensions) 
     """
     shown = [pl.when(~pl.col(c).is_in(dimensions[c])).then(c) if c in dimensions else pl.col(c) for c in SEARCHED]
     text = pl.concat_str(shown, separator="\n", ignore_nulls=True).str.replace_all(REDACTED, "\n", literal=True)
-    records = _unsealed(lake, rows.select(KAFKA_COORDINATES).unique()).unique(KAFKA_COORDINATES)
+    records = _decrypted(lake, rows.select(KAFKA_COORDINATES).unique()).unique(KAFKA_COORDINATES)
     return (
         rows.select(*KAFKA_COORDINATES, text=text)
         .with_row_index("row")
@@ -131,7 +131,7 @@ def _open_each(
     return opened, closed
 
 
-def _unsealed(lake: Lake, wanted: pl.DataFrame) -> pl.DataFrame:
+def _decrypted(lake: Lake, wanted: pl.DataFrame) -> pl.DataFrame:
     """The raw identifiers of these messages, read from encrypted Bronze into memory."""
     bounds = wanted.group_by(PARTITION).agg(low=pl.col("kafka_offset").min(), high=pl.col("kafka_offset").max())
     parts = []

@@ -1,11 +1,11 @@
 """``key rotate``: another key for new rows, and if wanted for old ones.
 
-Killed at any moment, the lake opens with the key that stands in the key file: the old one as long as the lake's marker
+Killed at any moment, the lake opens with the key in the key file: the old one as long as the lake's metadata
 names it, the new one from then on (``app.jobs.lake_session`` puts it in its place, if that was cut short).
 
-1. The new key is made beside the key file, and on disk.
+1. The new key is made next to the key file, and on disk.
 2. The old key file gets a second name, with the old key's id: a rotation destroys no key.
-3. The marker is replaced in one step: new key id, earlier keys encrypted with the new key. From here on it is done.
+3. The metadata file is replaced in one step: new key id, earlier keys encrypted with the new key. Now it is done.
 4. The new key takes the key file's name.
 
 It all happens under the landing lock. Whoever opened the lake with the old key lands nothing more: rows are encrypted
@@ -23,7 +23,7 @@ from lake.atomic_write import sync_folder
 from lake.errors import UsageError
 from lake.security.encryption import LakeKey
 from lake.storage import audit_log, metadata, store
-from lake.storage.reencryption import reencrypt as seal_anew
+from lake.storage.reencryption import reencrypt as reencrypt_tables
 from lake.storage.store import Lake
 
 
@@ -78,8 +78,8 @@ def reencrypt(lake: Lake, progress: Callable[[str], None] = lambda _: None) -> i
 
     Raises as ``lake.storage.reencryption.reencrypt`` does. Cut short, it is carried on by the next run.
     """
-    rows = seal_anew(lake, progress)
-    audit_log.append(lake.root, "key_reseal", f"all rows are encrypted with key {lake.key.key_id}", rows)
+    rows = reencrypt_tables(lake, progress)
+    audit_log.append(lake.root, "key_reencrypt", f"all rows are encrypted with key {lake.key.key_id}", rows)
     return rows
 
 

@@ -86,7 +86,7 @@ class EmbeddedBroker(ManagedProcess):
         _require_free(port)
         self._port, self._cluster = port, f"wardlake-{uuid.uuid4()}"
         command = _command(binary, port, self._cluster)
-        self._launch(command, _environment(), ready_seconds=READY_SECONDS, log=Path(os.devnull))
+        self._launch(command, _environment(), ready_seconds=READY_SECONDS, log=None)
         try:
             self.wait()
         except BaseException:

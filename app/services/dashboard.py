@@ -29,8 +29,6 @@ _NEVER: Final = (
 may hold them are."""
 _PORTS: Final = {"http": 80, "https": 443}
 _EVERYWHERE: Final = {"0.0.0.0": HOST, "::": "::1"}  # noqa: S104  (named, not listened on)
-LOOPBACK: Final = ("localhost", HOST, "::1")
-"""Names of the loopback."""
 ORIGINS: Final = "WARDLAKE_DASHBOARD_ORIGINS"
 """Where people find the dashboards by a name or through a proxy; with spaces between."""
 
@@ -38,8 +36,9 @@ ORIGINS: Final = "WARDLAKE_DASHBOARD_ORIGINS"
 class Dashboard(ManagedProcess):
     """A Streamlit server with the dashboards, and nothing left of it after ``stop``.
 
-    It dies with this process, as ``ManagedProcess`` says. It has no key, and asks no other host for anything. Requests
-    for another host name, or from a page of another origin, are refused: ``dashboards/same_origin.py``.
+    It dies with this process, as ``ManagedProcess`` says. It has no key, and asks no other host for anything. What
+    it prints is dropped: a traceback may quote a query that somebody typed. Requests for another host name, or from a
+    page of another origin, are refused: ``dashboards/same_origin.py``.
     """
 
     def __init__(self, main: Path, settings: Mapping[str, str], *, host: str = HOST, port: int = PORT) -> None:
@@ -59,7 +58,7 @@ class Dashboard(ManagedProcess):
     def start(self) -> Self:
         """Start the server; ``ready`` tells when it answers. Raises ``UsageError`` where it cannot listen there."""
         _require_free(self.host, self.port)
-        self._launch(self._command(), self._environment(), ready_seconds=READY_SECONDS)
+        self._launch(self._command(), self._environment(), ready_seconds=READY_SECONDS, log=None)
         return self
 
     @property
@@ -99,7 +98,7 @@ class Dashboard(ManagedProcess):
             "the dashboards did not start" if silent else "the dashboards ended by themselves",
             got=f"no answer within {READY_SECONDS:g} s" if silent else f"exit status {status}",
             expected=f"an answer at {self.address}",
-            next_move=self._with_last_lines(f"run 'python -m streamlit run {self._main}' to see why"),
+            next_move=f"run 'python -m streamlit run {self._main}' to see why",
         )
 
 

@@ -1,9 +1,7 @@
 """A server that a command starts for itself: started, waited for, stopped, and gone with whoever started it."""
 
 import atexit
-import os
 import subprocess
-import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -33,8 +31,7 @@ class ManagedProcess(ABC):
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._deadline = 0.0
-        self._output: Path | None = None
-        self._temporary: Path | None = None
+        self._log: Path | None = None
 
     @abstractmethod
     def start(self) -> Self:
@@ -79,10 +76,10 @@ class ManagedProcess(ABC):
 
     def last_lines(self) -> str:
         """How its log ends, on one line; empty where it said nothing or its log is not kept."""
-        if self._output is None or not self._output.is_file():
+        if self._log is None or not self._log.is_file():
             return ""
-        with self._output.open("rb") as log:
-            log.seek(max(self._output.stat().st_size - _LAST_BYTES, 0))
+        with self._log.open("rb") as log:
+            log.seek(max(self._log.stat().st_size - _LAST_BYTES, 0))
             lines = log.read().decode("utf-8", "replace").split("\n")
         return " | ".join([line.strip() for line in lines if line.strip()][-_LAST_LINES:])
 
@@ -92,9 +89,6 @@ class ManagedProcess(ABC):
         atexit.unregister(self.stop)
         if process is not None:
             stop(process, self.stop_seconds)
-        if self._temporary is not None:
-            self._temporary.unlink(missing_ok=True)
-            self._temporary = None
 
     def __enter__(self) -> Self:
         return self.start()
@@ -110,15 +104,11 @@ class ManagedProcess(ABC):
         environment: Mapping[str, str],
         *,
         ready_seconds: float,
-        log: Path | None = None,
+        log: Path | None,
         pass_fds: Sequence[int] = (),
     ) -> None:
-        """Spawn the command; it has ``ready_seconds`` to answer. Without ``log`` its output is in a temporary file."""
-        if log is None:
-            descriptor, name = tempfile.mkstemp(prefix="wardlake-", suffix=".log")  # mode 0600
-            os.close(descriptor)
-            log = self._temporary = Path(name)
-        self._output = log
+        """Spawn the command; it has ``ready_seconds`` to answer. Without ``log`` its output is dropped."""
+        self._log = log
         self._process = spawn(command, environment, log=log, pass_fds=pass_fds)
         self._deadline = time.monotonic() + ready_seconds
         atexit.register(self.stop)

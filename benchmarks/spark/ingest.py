@@ -52,7 +52,7 @@ class Stream:
         try:
             per_date = decided.groupBy(F.when(F.isnull("reasons"), F.col("event_date")).alias("day")).count().collect()
             with ThreadPoolExecutor(1) as beside:
-                bronze = beside.submit(self._append, "bronze/events", self._sealed(decided), number)
+                bronze = beside.submit(self._append, "bronze/events", self._encrypted_rows(decided), number)
                 self._split(decided, [row["day"] for row in per_date if row["day"]], number)
                 bronze.result()
             return sum(row["count"] for row in per_date)
@@ -74,7 +74,7 @@ class Stream:
                 conflicts.withColumn("reasons", F.array(F.lit(_CONFLICT)))
             )
             resolved = F.lit(None).cast("timestamp").alias("resolved_at")
-            self._append("bronze/quarantine", self._sealed(failed, F.col("reasons"), resolved), number)
+            self._append("bronze/quarantine", self._encrypted_rows(failed, F.col("reasons"), resolved), number)
             fresh = valid.join(F.broadcast(repeats), place, "left_anti").drop(*_NOT_SILVER)
             self._append("silver/events", fresh, number)
         finally:
@@ -101,7 +101,7 @@ class Stream:
         silver = self._spark.read.format("delta").load(str(path)).where(F.col("event_date").isin(dates))
         return silver.select(*_KEY, F.col("content_hash").alias("standing"))
 
-    def _sealed(self, rows: DataFrame, *more: Column) -> DataFrame:
+    def _encrypted_rows(self, rows: DataFrame, *more: Column) -> DataFrame:
         encrypted = self._key.encrypted(F.col("value"), F.concat_ws(":", *_PLACE))
         told = {
             "payload": encrypted,

@@ -16,14 +16,14 @@ class Key:
     def __init__(self, key: bytes) -> None:
         block = key.ljust(_BLOCK, b"\0")
         self._inner, self._outer = bytes(b ^ 0x36 for b in block), bytes(b ^ 0x5C for b in block)
-        self._seal = _derived(key, b"wardlake encrypt v1")
+        self._payload_key = _derived(key, b"wardlake seal v1")
         self._content = _derived(key, b"wardlake content v1").hex()
         self.key_id = _derived(key, b"wardlake key id v1").hex()[:16]
 
     def encrypted(self, payload: Column, place: Column) -> Column:
         """AES-256-GCM: a random nonce, ciphertext, tag; ``place`` (text) is authenticated with it."""
         return F.aes_encrypt(
-            payload, F.lit(self._seal), F.lit("GCM"), F.lit("DEFAULT"), F.lit(b""), place.cast("binary")
+            payload, F.lit(self._payload_key), F.lit("GCM"), F.lit("DEFAULT"), F.lit(b""), place.cast("binary")
         )
 
     def pseudonym(self, value: Column) -> Column:

@@ -1,7 +1,7 @@
 """The one way to the figures: queries over the DuckDB file of Gold that this dashboard's audience may see.
 
 That is ``wardlake.duckdb``, exact, or ``gold_public.duckdb``, rounded (``lake.disclosure.public_gold``); both have the
-same tables. Each build has a file of its own, and the name is a link that moves to the newest. ``find`` looks where it
+same tables. Each build has its file, and the name is a link that moves to the newest. ``find`` looks where it
 points, once per rerun; results are cached under that file, so a rerun shows the new build's figures at once and
 never an old one's. A file is opened inside a database of this connection's own, read-only, with no access to any other
 file. An old file is closed when the last query that reads it has ended; the build after next removes it.
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final, cast
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import duckdb
@@ -71,8 +72,9 @@ class Missing:
 
 def audience() -> Audience:
     """Whose figures this dashboard shows."""
-    address = st.get_option("server.address")
-    return audiences.of_dashboards(settings().audience, address, signed_in=signin.configured())
+    origins = (urlsplit(origin).hostname for origin in settings().dashboard_origins.split())
+    hosts = (st.get_option("server.address"), *origins)
+    return audiences.of_dashboards(settings().audience, hosts, signed_in=signin.configured())
 
 
 def find(lake: Path, audience: Audience) -> Build | Missing:

@@ -1,5 +1,6 @@
 """Who the figures are for: the hospital itself (exact), or anybody (rounded, ``lake.disclosure.rounding``)."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
 
@@ -25,12 +26,13 @@ _NOTES: Final = {
 }
 
 
-def of_dashboards(asked: Audience | None, address: str | None, *, signed_in: bool) -> Audience:
-    """Whose figures dashboards show that listen on ``address``, None being all addresses of the machine.
+def of_dashboards(asked: Audience | None, hosts: Iterable[str | None], *, signed_in: bool) -> Audience:
+    """Whose figures dashboards show that are reached as ``hosts``: where they listen, and a proxy's names.
 
-    Internal on the loopback or where people sign in, unless public is asked for. Elsewhere public, whatever is asked.
+    None is all addresses of the machine. Internal on the loopback or where people sign in, unless public is asked for.
+    Elsewhere public, whatever is asked.
     """
-    if asked is Audience.PUBLIC or not (signed_in or address in LOOPBACK):
+    if asked is Audience.PUBLIC or not (signed_in or all(host in LOOPBACK for host in hosts)):
         return Audience.PUBLIC
     return Audience.INTERNAL
 

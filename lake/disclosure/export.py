@@ -3,7 +3,7 @@
 What is exported is a build's DuckDB file as it is: the public one (``lake.disclosure.public_gold``), or for an internal
 export the exact one (``lake.gold.duckdb_file``).
 
-An export is a folder of its own, ``build-<id>`` (``build-<id>-2`` and so on for the same build again). It is written
+Each export has a folder, ``build-<id>`` (``build-<id>-2`` and so on for the same build again). It is written
 under another name and renamed when whole; then the link ``latest`` is moved to it. So a reader of ``latest`` sees one
 export or the next, never a part. The last three are kept.
 """

@@ -55,10 +55,10 @@ class LakeKey:
             )
         self.key_id = _key_id(key)
         self._key, self._identity, self._retired = key, identity or key, dict(retired or {})
-        self._sealing = _derive(key, b"wardlake encrypt v1")
+        self._payload_key = _derive(key, b"wardlake seal v1")
         self._inner, self._outer = _block(self._identity, 0x36), _block(self._identity, 0x5C)
         self._fingerprint = hashlib.blake2b(digest_size=8, key=_derive(self._identity, b"wardlake content v1"))
-        self._cipher = AESGCM(self._sealing)
+        self._cipher = AESGCM(self._payload_key)
         self._ciphers = {name: AESGCM(secret) for name, secret in self._retired.items()} | {self.key_id: self._cipher}
 
     def __repr__(self) -> str:
@@ -120,7 +120,7 @@ class LakeKey:
 
     def succeeded_by(self, new: "LakeKey") -> "LakeKey":
         """The key ``new``, which takes over all that this one is needed for."""
-        return LakeKey(new._key, identity=self._identity, retired=self._retired | {self.key_id: self._sealing})
+        return LakeKey(new._key, identity=self._identity, retired=self._retired | {self.key_id: self._payload_key})
 
     def without_retired(self) -> "LakeKey":
         """The same key, once no row is encrypted with an earlier one."""

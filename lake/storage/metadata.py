@@ -30,11 +30,11 @@ class LakeMetadata:
 
     @classmethod
     def of(cls, key: LakeKey, *, demo: bool) -> "LakeMetadata":
-        """The marker of a new lake."""
+        """The metadata of a new lake."""
         return cls(FORMAT, key.key_id, uuid.uuid4().hex, demo)
 
     def unlock(self, key: LakeKey) -> LakeKey:
-        """``key`` with all that it opens here. Raises ``LakeError`` where the marker was tampered with."""
+        """``key`` with all that it opens here. Raises ``LakeError`` where the file was tampered with."""
         return key if self.keys is None else key.opened(self.keys, self.lake_id)
 
     def locked_with(self, key: LakeKey) -> "LakeMetadata":
@@ -43,7 +43,7 @@ class LakeMetadata:
 
 
 def read(root: Path) -> LakeMetadata:
-    """The marker of the lake at ``root``. Raises ``LakeError`` where there is no lake that this version can open."""
+    """The metadata of the lake at ``root``. Raises ``LakeError`` where there is no lake that this version can open."""
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         raise LakeError(
             f"there is no lake at {root}",
@@ -78,6 +78,6 @@ def read(root: Path) -> LakeMetadata:
 
 
 def write(root: Path, metadata: LakeMetadata) -> None:
-    """Replace the marker, whole and durably. Call under the landing lock."""
+    """Replace the metadata file, whole and durably. Call under the landing lock."""
     fields = {name: value for name, value in asdict(metadata).items() if value is not None}
     atomic_write.write(root / METADATA_FILE, json.dumps(fields) + "\n")

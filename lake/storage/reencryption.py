@@ -1,7 +1,7 @@
-"""Encryption stored payloads anew, so that an earlier key is needed for none of them.
+"""Re-encrypting stored payloads, so that none of them needs an earlier key.
 
-One partition at a time, built beside the lake and taken over in one Delta commit: killed in between, the lake is whole,
-its rows are encrypted with either key, and the next run does what is left. Positions of the stream and all other
+One partition at a time, built next to the lake and swapped in with one Delta commit: killed in between, the lake is
+whole, its rows are encrypted with either key, and the next run does what is left. Positions of the stream and all other
 columns stay as they are.
 
 The landing lock is held while a partition is rewritten, so that none of its rows comes in meanwhile; the stream lands
@@ -28,8 +28,8 @@ def reencrypt(lake: Lake, progress: Callable[[str], None] = lambda _: None) -> i
     reencrypted = 0
     while not _forgotten(lake):
         for store, day in _left(lake):
-            progress(f"encryption {store.table.name} of {day} anew")
-            reencrypted += _reseal_day(lake, store, day)
+            progress(f"re-encrypting {store.table.name} of {day}")
+            reencrypted += _reencrypt_day(lake, store, day)
     return reencrypted
 
 
@@ -54,7 +54,7 @@ def _left(lake: Lake) -> list[tuple[DeltaStore, date]]:
     return found
 
 
-def _reseal_day(lake: Lake, store: DeltaStore, day: date) -> int:
+def _reencrypt_day(lake: Lake, store: DeltaStore, day: date) -> int:
     old = 0
     with lake.landing_lock():
         lake.require_current_key()

@@ -278,7 +278,7 @@ class Lake:
     def require_current_key(self) -> None:
         """Raise ``LakeError`` where the key was rotated since the lake was opened with it. Under the landing lock.
 
-        A table that is being built beside the lake has no marker of its own: its lake is asked instead.
+        A table that is being built next to the lake has no metadata file: its lake is asked instead.
         """
         if self._key is not None and exists(self.root) and marking.read(self.root).key_id != self._key.key_id:
             raise LakeError(
@@ -386,6 +386,6 @@ def keep(root: Path) -> None:
 
 
 def _only_lock_inside(root: Path) -> bool:
-    """A root that a first start left half-made: table folders and the lock, no marker yet."""
+    """A root that a first start left half-made: table folders and the lock, no metadata yet."""
     ours = {LOCK, f".{METADATA_FILE}"} | {table.name.split("/")[0] for table in TABLES}
     return all(item.name in ours for item in root.iterdir())

@@ -115,7 +115,9 @@ def test_beyond_this_machine_it_warns_and_sigterm_leaves_nothing(tmp_path: Path)
     port = free_port()
     with Place(tmp_path).running("dashboard", "--host", "0.0.0.0", "--port", str(port)) as running:
         assert address(running) == ("127.0.0.1", port)
-        assert running.lines[0].startswith("warning: listening on 0.0.0.0; figures are public (rounded) unless sign-in")
+        assert running.lines[0].startswith(
+            "warning: others reach them at 0.0.0.0; figures are public (rounded) unless sign-in"
+        )
         refused = Place(tmp_path).run("dashboard", "--port", str(port))
         assert refused.code == 2
         assert refused.err == (

@@ -1,8 +1,8 @@
 """Whatever the hospital: public figures are rounded ones, and who has all of them can hardly tell a hidden count.
 
 Rounding gives no proof. Where several counts that share sums are all rounded as far as can be, a hidden one can follow.
-An integer program that knows all sums found 8 such counts among about 5,000 hidden ones, in 2 of 16 tiny hospitals that
-publish single days of single units. So a few hospitals are searched in full here, and of long histories a share.
+An integer program that knows all sums found 8 such counts in 2 of 16 tiny hospitals that publish single days of single
+units. So a few hospitals are searched in full here, and of long histories a share.
 """
 
 from dataclasses import replace

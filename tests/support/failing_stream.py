@@ -76,7 +76,7 @@ def break_step(step: str, fail: Callable[[], NoReturn]) -> None:
     def failing(*_: Any, **__: Any) -> NoReturn:
         fail()
 
-    def failing_seal(_: LakeKey, payloads: list[bytes | None], __: Any) -> NoReturn:
+    def failing_encrypt(_: LakeKey, payloads: list[bytes | None], __: Any) -> NoReturn:
         remember(payloads)
         fail()
 
@@ -95,7 +95,7 @@ def break_step(step: str, fail: Callable[[], NoReturn]) -> None:
             "refresh": (Lake, "landing_lock"),
             "commit": (MicroBatchConsumer, "commit"),
         }[step]
-        setattr(owner, name, failing_seal if step == "encrypt" else failing_once_seen(getattr(owner, name), fail))
+        setattr(owner, name, failing_encrypt if step == "encrypt" else failing_once_seen(getattr(owner, name), fail))
 
 
 def failing_once_seen(work: Callable[..., Any], fail: Callable[[], NoReturn]) -> Callable[..., Any]:

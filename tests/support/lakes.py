@@ -85,14 +85,14 @@ class Feeder:
 
     def land(self, messages: Iterable[Message]) -> list[Landed]:
         """Land these as one micro-batch, above what the lake holds."""
-        [batch] = decide_again(self.lake, self.policy, self._sealed(list(messages)))
+        [batch] = decide_again(self.lake, self.policy, self._encrypted_rows(list(messages)))
         return self._landing.land(batch)
 
     def close(self) -> None:
         """Wait for what goes on beside the landings."""
         self._landing.close()
 
-    def _sealed(self, messages: list[Message]) -> pl.DataFrame:
+    def _encrypted_rows(self, messages: list[Message]) -> pl.DataFrame:
         """The messages as Bronze would hold them."""
         partitions = [partition for partition, _ in messages]
         following = {p: itertools.count(self._landing.expect(self._topic_id, p) + 1) for p in set(partitions)}

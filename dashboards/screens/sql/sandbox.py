@@ -1,4 +1,4 @@
-"""SQL that somebody typed, over the dashboard's Gold: in a process of its own that is bounded and confined.
+"""SQL that somebody typed, over the dashboard's Gold: in an isolated, bounded subprocess.
 
 The process (``dashboards.screens.sql.query_worker``) has one file open for reading, and can open no other; an empty
 environment; a bound on its memory; and it is killed when its time is up. Whatever a query does, the page goes on after

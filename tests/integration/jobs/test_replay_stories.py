@@ -124,7 +124,7 @@ def test_a_landing_that_began_before_a_replay_goes_on_after_it(lake: Lake) -> No
 
 
 def later(lake: Lake, count: int) -> list[Produced]:
-    """Messages that come after those, half of them exact duplicates of what stands."""
+    """Messages that come after those, half of them exact duplicates of rows in Silver."""
     ends = {p: 1 + max(m.place[1] for m in PRODUCED if m.place[0] == p) for p in range(4)}
     fresh = messages(events=count // 2, seed=9)
     found = []

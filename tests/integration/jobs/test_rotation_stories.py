@@ -1,4 +1,4 @@
-"""A key is rotated, rows are re-encrypted, and the process is killed (SIGKILL) at each step beside a stream."""
+"""A key is rotated, rows are re-encrypted, and the process is killed (SIGKILL) at each step while a stream runs."""
 
 from pathlib import Path
 
@@ -90,7 +90,7 @@ RESEALING = [
 
 
 @pytest.mark.parametrize("point", RESEALING)
-def test_killed_while_it_reseals_the_next_run_does_the_rest(
+def test_killed_while_it_reencrypts_the_next_run_does_the_rest(
     point: tuple[str, str, int], house: House, before: Outcome
 ) -> None:
     with house.rotate() as child:
@@ -159,7 +159,7 @@ def test_a_running_stream_lands_nothing_more_with_the_old_key(broker: str, admin
         assert keys_in_use(lake) == {lake.key.key_id}
 
 
-def test_a_stream_and_a_resealing_at_once(broker: str, admin: AdminClient, lake: Lake, tmp_path: Path) -> None:
+def test_a_stream_and_a_reencryption_at_once(broker: str, admin: AdminClient, lake: Lake, tmp_path: Path) -> None:
     with fed_topic(broker, admin, events=900, seed=62) as fed:
         folder = tmp_path / "streamed"
         folder.mkdir()

@@ -47,7 +47,7 @@ def point(name: str) -> tuple[Any, str, Callable[..., bool]]:
         "old key kept": (rotating, "keep_old"),
         "rotation": (rotating, "change"),
         "key in place": (rotating, "take_up_new_key"),
-        "day re-encrypted": (reencrypting, "_reseal_day"),
+        "day re-encrypted": (reencrypting, "_reencrypt_day"),
         "keys forgotten": (reencrypting, "_forgotten"),
     }
     if name in named:

@@ -127,7 +127,7 @@ def _decided(messages: list[Produced], standing: set[Place]) -> tuple[set[Place]
 
 
 def _first(group: list[Produced], standing: set[Place]) -> Produced:
-    """The duplicate that counts: the first of its partition; of several partitions, the one that stands."""
+    """The duplicate that counts: the first of its partition; of several partitions, the one in Silver."""
     firsts = {m.place[0]: m for m in sorted(group, key=lambda m: m.place, reverse=True)}
     return next((m for m in firsts.values() if m.place in standing), group[0])
 

@@ -1,4 +1,4 @@
-"""``wardlake key rotate`` and ``key reencrypt``: what stands on disk, what is said, what is refused."""
+"""``wardlake key rotate`` and ``key reencrypt``: what is on disk, in messages and refused."""
 
 import json
 import stat
@@ -62,7 +62,7 @@ def audited(data: Path, action: str) -> list[tuple[str, int | None]]:
     return rows(data / "lake", AUDIT).filter(action=action).select("detail", "rows").rows()
 
 
-def test_new_rows_are_sealed_with_the_new_key_and_old_ones_stay_readable(data: Path) -> None:
+def test_new_rows_are_encrypted_with_the_new_key_and_old_ones_stay_readable(data: Path) -> None:
     old, before, messages = key_of(data), rows(data / "lake", SILVER), payloads(data)
     ran = wardlake("key", "rotate")
     new = key_of(data)
@@ -113,10 +113,10 @@ def test_the_old_key_opens_the_lake_no_more(data: Path) -> None:
     )
 
 
-def test_after_resealing_no_row_and_no_file_needs_the_old_key(data: Path) -> None:
+def test_after_reencryption_no_row_and_no_file_needs_the_old_key(data: Path) -> None:
     old, messages, before = key_of(data), payloads(data), positions(data)
     count = sum(encrypted_with(data).values())
-    plain = columns_but_the_sealed(data)
+    plain = columns_but_the_encrypted(data)
     ran = wardlake("key", "rotate", "--reencrypt")
     assert ran.code == 0
     assert ran.err.splitlines()[-2:] == [
@@ -131,15 +131,15 @@ def test_after_resealing_no_row_and_no_file_needs_the_old_key(data: Path) -> Non
         opened(data).key.decrypt([b"x" * 40], [b"p"], [old.key_id])
     assert positions(data) == before
     for table, stood in plain.items():
-        assert columns_but_the_sealed(data)[table].equals(stood)
+        assert columns_but_the_encrypted(data)[table].equals(stood)
     assert wardlake("verify").code == 0
-    assert audited(data, "key_reseal") == [(f"all rows are encrypted with key {key_of(data).key_id}", count)]
+    assert audited(data, "key_reencrypt") == [(f"all rows are encrypted with key {key_of(data).key_id}", count)]
 
 
 @pytest.mark.parametrize("at_a_time", [1, 7])
-def test_resealing_in_slices(data: Path, monkeypatch: pytest.MonkeyPatch, at_a_time: int) -> None:
+def test_reencryption_in_slices(data: Path, monkeypatch: pytest.MonkeyPatch, at_a_time: int) -> None:
     """Bytes of a slice are so few that it holds some seven messages, or one."""
-    messages, plain = payloads(data), columns_but_the_sealed(data)
+    messages, plain = payloads(data), columns_but_the_encrypted(data)
     files = DeltaStore(data / "lake", BRONZE).files()
     average = files["size_bytes"].sum() // files["num_records"].sum()
     monkeypatch.setattr(slicing, "_BYTES", at_a_time * average)
@@ -147,10 +147,10 @@ def test_resealing_in_slices(data: Path, monkeypatch: pytest.MonkeyPatch, at_a_t
     assert set(encrypted_with(data)) == {key_of(data).key_id}
     assert payloads(data) == messages
     for table, stood in plain.items():
-        assert columns_but_the_sealed(data)[table].equals(stood)
+        assert columns_but_the_encrypted(data)[table].equals(stood)
 
 
-def test_resealing_carries_a_takeover_through_before_it_begins_its_own(
+def test_reencryption_carries_a_takeover_through_before_it_begins_its_own(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lake, held = opened(data), rows(data / "lake", SILVER)
@@ -164,7 +164,7 @@ def test_resealing_carries_a_takeover_through_before_it_begins_its_own(
     assert rows(data / "lake", SILVER).equals(held.head(3))
 
 
-def columns_but_the_sealed(data: Path) -> dict[str, pl.DataFrame]:
+def columns_but_the_encrypted(data: Path) -> dict[str, pl.DataFrame]:
     return {table.name: rows(data / "lake", table).drop("payload", "key_id") for table in (BRONZE, QUARANTINE)}
 
 
@@ -175,7 +175,7 @@ def positions(data: Path) -> list[int]:
     return found
 
 
-def test_resealing_touches_only_the_days_that_need_it_and_a_second_time_nothing(data: Path) -> None:
+def test_reencryption_touches_only_the_days_that_need_it_and_a_second_time_nothing(data: Path) -> None:
     wardlake("key", "rotate", "--reencrypt")
     before = {table.name: DeltaStore(data / "lake", table).refresh() for table in (BRONZE, QUARANTINE)}
     assert wardlake("key", "reencrypt").err.startswith("0 rows re-encrypted")
@@ -202,7 +202,7 @@ def test_a_replay_after_a_rotation_comes_to_the_same(data: Path) -> None:
     assert wardlake("replay").code == 0
     assert rows(data / "lake", SILVER).drop("policy").equals(before.drop("policy"))
     assert set(rows(data / "lake", QUARANTINE)["key_id"]) == {key_of(data).key_id}, (
-        "what is landed again is encrypted anew"
+        "what is landed again uses the new key"
     )
     assert wardlake("verify").code == 0
 

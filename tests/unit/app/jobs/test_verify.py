@@ -262,7 +262,7 @@ def _place(root: Path) -> pl.Expr:
 
 
 @pytest.mark.parametrize("damage", [tampered, moved])
-def test_a_sealed_payload_that_does_not_open(root: Path, damage: Callable[[Path], None]) -> None:
+def test_an_encrypted_payload_that_does_not_open(root: Path, damage: Callable[[Path], None]) -> None:
     damage(root)
     assert breaches(root) == {("payload opens", BRONZE.name)}
 

@@ -135,5 +135,5 @@ def test_a_quarantined_message_has_a_reason(subtests: pytest.Subtests) -> None:
             assert broken(QUARANTINE, reasons=reasons)
 
 
-def test_a_sealed_message_names_its_key() -> None:
+def test_an_encrypted_message_names_its_key() -> None:
     assert broken(BRONZE, key_id="the key") == {"key_id|regex"}

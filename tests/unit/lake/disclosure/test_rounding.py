@@ -122,22 +122,24 @@ def test_a_column_that_is_not_declared_is_an_error() -> None:
 
 @pytest.mark.parametrize("asked", [None, Audience.INTERNAL, Audience.PUBLIC])
 @pytest.mark.parametrize(
-    ("address", "signed_in", "most"),
+    ("hosts", "signed_in", "most"),
     [
-        ("127.0.0.1", False, Audience.INTERNAL),
-        ("localhost", False, Audience.INTERNAL),
-        ("::1", False, Audience.INTERNAL),
-        ("0.0.0.0", True, Audience.INTERNAL),
-        ("0.0.0.0", False, Audience.PUBLIC),
-        ("10.0.0.7", False, Audience.PUBLIC),
-        (None, False, Audience.PUBLIC),
+        (["127.0.0.1"], False, Audience.INTERNAL),
+        (["localhost"], False, Audience.INTERNAL),
+        (["::1"], False, Audience.INTERNAL),
+        (["0.0.0.0"], True, Audience.INTERNAL),
+        (["0.0.0.0"], False, Audience.PUBLIC),
+        (["10.0.0.7"], False, Audience.PUBLIC),
+        ([None], False, Audience.PUBLIC),
+        (["127.0.0.1", "dash.example.org"], False, Audience.PUBLIC),  # behind a proxy
+        (["127.0.0.1", "dash.example.org"], True, Audience.INTERNAL),
     ],
 )
 def test_whose_figures_dashboards_show(
-    asked: Audience | None, address: str | None, signed_in: bool, most: Audience
+    asked: Audience | None, hosts: list[str | None], signed_in: bool, most: Audience
 ) -> None:
     expected = Audience.PUBLIC if asked is Audience.PUBLIC else most
-    assert audience.of_dashboards(asked, address, signed_in=signed_in) is expected
+    assert audience.of_dashboards(asked, hosts, signed_in=signed_in) is expected
 
 
 def test_an_export_is_public_unless_asked() -> None:

@@ -223,7 +223,7 @@ def test_the_password_file_is_not_read(root: Path) -> None:
 
 
 @pytest.mark.parametrize("table", [BRONZE, QUARANTINE])
-def test_sealed_tables_are_not_there_and_their_files_are_closed(root: Path, table: Table) -> None:
+def test_encrypted_tables_are_not_there_and_their_files_are_closed(root: Path, table: Table) -> None:
     assert "does not exist" in refused(root, f"SELECT * FROM {table.name.replace('/', '.')}")
     files = open_lake(root, KEY).store(table).handle.file_uris()
     assert files

@@ -44,18 +44,18 @@ def refused(call: object, *arguments: object) -> str:
     return str(caught.value)
 
 
-def test_what_is_sealed_opens_again_and_a_tombstone_stays_one() -> None:
+def test_what_is_encrypted_opens_again_and_a_tombstone_stays_one() -> None:
     encrypted = KEY.encrypt(PAYLOADS, PLACES)
     assert KEY.decrypt(encrypted, PLACES) == PAYLOADS
     assert [item is None for item in encrypted] == [payload is None for payload in PAYLOADS]
 
 
-def test_nothing_to_seal() -> None:
+def test_nothing_to_encrypt() -> None:
     assert KEY.encrypt([], []) == []
     assert KEY.decrypt([], []) == []
 
 
-def test_a_sealed_payload_shows_nothing_and_never_looks_the_same_twice() -> None:
+def test_an_encrypted_payload_shows_nothing_and_never_looks_the_same_twice() -> None:
     encrypted = {item for _ in range(50) for item in KEY.encrypt([b"Jane Roe"], [b"p"])}
     assert len({item[:NONCE_BYTES] for item in encrypted if item}) == 50
     assert not any(b"Jane" in item for item in encrypted if item)
@@ -64,7 +64,7 @@ def test_a_sealed_payload_shows_nothing_and_never_looks_the_same_twice() -> None
 def test_it_is_aes_256_gcm_under_a_key_of_its_own() -> None:
     [encrypted] = KEY.encrypt([b"Jane Roe"], [b"topic-1:3:10"])
     assert encrypted is not None
-    cipher = AESGCM(derived(b"wardlake encrypt v1"))
+    cipher = AESGCM(derived(b"wardlake seal v1"))
     assert cipher.decrypt(encrypted[:12], encrypted[12:], b"topic-1:3:10") == b"Jane Roe"
 
 
@@ -78,7 +78,7 @@ def test_a_changed_byte_is_noticed(subtests: pytest.Subtests) -> None:
                 KEY.decrypt([bytes(changed)], [b"p"])
 
 
-def test_what_is_too_short_to_be_sealed_is_refused(subtests: pytest.Subtests) -> None:
+def test_what_is_too_short_to_be_encrypted_is_refused(subtests: pytest.Subtests) -> None:
     for short in [b"", b"x", b"x" * 12, b"x" * 27]:
         with subtests.test(short=short), pytest.raises(LakeError, match="does not open"):
             KEY.decrypt([short], [b"p"])
@@ -259,3 +259,11 @@ def test_several_at_once_agree_on_one_key(tmp_path: Path) -> None:
         thread.join()
     assert len(found) == 2
     assert len(set(found)) == 1
+
+
+def test_a_payload_of_an_earlier_release_opens() -> None:
+    """How keys are derived is part of the lake's format: another label, and nothing that was landed opens."""
+    key = LakeKey(b"1" * KEY_BYTES)
+    landed = bytes.fromhex("0b7c4d52cecaeeda24e1d3b0f30215739dca708547a515b1b38c82fb611cb8007857aec5ba74973f7d8cb1")
+    assert key.key_id == "ce3bd76a59189509"
+    assert key.decrypt([landed], associated_data("topic-1", [3], [10])) == [b"landed long ago"]

@@ -48,7 +48,7 @@ def test_each_row_opens_with_the_key_that_it_names() -> None:
         THIRD.decrypt(encrypted, PLACES)
 
 
-def test_what_is_sealed_after_the_rotation_is_nothing_to_the_old_key() -> None:
+def test_what_is_encrypted_after_the_rotation_is_nothing_to_the_old_key() -> None:
     encrypted = SECOND.encrypt([b"payload"], PLACES[:1])
     with pytest.raises(LakeError, match="does not open"):
         FIRST.decrypt(encrypted, PLACES[:1])
@@ -77,7 +77,7 @@ def test_without_its_retired_keys_it_opens_only_its_own() -> None:
     assert THIRD.known == {FIRST.key_id, SECOND.key_id, THIRD.key_id}
 
 
-def test_renewing_seals_what_is_old_and_leaves_the_rest_as_it_is() -> None:
+def test_renewing_encrypts_what_is_old_and_leaves_the_rest_as_it_is() -> None:
     old, new = FIRST.encrypt(PAYLOADS[:2], PLACES[:2]), SECOND.encrypt(PAYLOADS[2:], PLACES[2:])
     ids = [FIRST.key_id, FIRST.key_id, SECOND.key_id]
     renewed = SECOND.renew([*old, *new], PLACES, ids)
