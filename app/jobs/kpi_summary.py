@@ -15,13 +15,14 @@ HIDDEN: Final = "hidden: 1–10 people"  # noqa: RUF001 (a range)
 def kpis(lake: Path, audience: Audience) -> list[tuple[str, str]]:
     """KPI → its figure as text, from published Gold. Raises ``UsageError`` where there is no Gold."""
     exact = lake_sql.named(lake, "kpis")
-    told = exact if audience is Audience.INTERNAL else exact.with_columns(_public("part"), _public("whole"))
+    shown = exact if audience is Audience.INTERNAL else exact.with_columns(_public("part"), _public("whole"))
     figures = (
-        frame.select(pl.when(pl.col("whole") > 0).then(pl.col("part") / pl.col("whole"))) for frame in (exact, told)
+        frame.select(pl.when(pl.col("whole") > 0).then(pl.col("part") / pl.col("whole"))) for frame in (exact, shown)
     )
     both = zip(exact["kpi"], exact["unit"], *(frame.to_series() for frame in figures), strict=True)
     return [
-        (kpi, HIDDEN if figure is not None and told is None else _text(told, unit)) for kpi, unit, figure, told in both
+        (kpi, HIDDEN if true is not None and figure is None else _text(figure, unit))
+        for kpi, unit, true, figure in both
     ]
 
 
