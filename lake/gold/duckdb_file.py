@@ -9,12 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import duckdb
-import polars as pl
 
-from lake.contracts.tables import UTC
 from lake.gold import duckdb_session
 from lake.gold.fold import name_of
 from lake.gold.published import Published
@@ -25,7 +23,8 @@ _KEPT: Final = 3
 _DICTIONARY: Final = """CREATE VIEW gold.dictionary AS
 SELECT table_name, column_name, data_type, comment AS meaning
 FROM duckdb_columns() WHERE schema_name = 'gold' AND table_name <> 'dictionary' ORDER BY table_name, column_index"""
-
+_BUILD: Final = """CREATE TABLE gold.build AS SELECT ?::BIGINT AS build_id, ?::TIMESTAMPTZ AS built_at,
+?::VARCHAR AS timezone, ?::TIMESTAMPTZ AS data_start, ?::TIMESTAMPTZ AS data_end"""
 
 BUILD_MEANINGS: Final = {
     "build_id": "number of the build",
@@ -79,15 +78,7 @@ def new(path: Path, build: BuildRow) -> Iterator[duckdb.DuckDBPyConnection]:
     try:
         aside.chmod(0o600)
         connection.execute("SET TimeZone = 'UTC'; CREATE SCHEMA gold")
-        types: dict[str, Any] = {
-            "build_id": pl.Int64,
-            "built_at": UTC,
-            "timezone": pl.String,
-            "data_start": UTC,
-            "data_end": UTC,
-        }
-        row = pl.DataFrame([build], schema=types, orient="row")
-        connection.from_arrow(row.to_arrow()).create("gold.build")
+        connection.execute(_BUILD, build)
         comment(connection, "TABLE", "build", "The build of Gold that all of this is from.", BUILD_MEANINGS)
         yield connection
         connection.execute(_DICTIONARY)
