@@ -50,6 +50,7 @@ class MicroBatchConsumer(InternalConsumer):
         limits: BatchLimits,
         now: Callable[[], datetime],
         settle: Callable[[], None],
+        leave_group: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -57,6 +58,7 @@ class MicroBatchConsumer(InternalConsumer):
         self._positions = positions
         self._now = now
         self._settle = settle
+        self._leave_group = leave_group
         self._assignment = Assignment(positions)
         self._watch = TopicWatch(positions)
         self._collector = MessageCollector(lambda most, timeout: self.consume(most, timeout=timeout), limits)
@@ -140,12 +142,14 @@ class MicroBatchConsumer(InternalConsumer):
     def close(self) -> None:
         """Close the consumer and the encryption thread.
 
-        Without partitions, or where the topic was recreated, the group is left without a word, as a killed process
-        leaves it: such a client may be about to join, and the built-in broker keeps a member for ever that leaves while
-        it joins, and lets nobody in beside it.
+        Without partitions, where the topic was recreated, or where members end together (``leave_group`` is False), the
+        group is left without a word, as a killed process leaves it: such a client may be about to join, and the
+        built-in broker keeps a member for ever that leaves while it joins, and lets nobody in beside it.
         """
+        if not self._leave_group:
+            self._leave_partitions()
         self._drop()
-        if self.assignment() and not self._recreated():
+        if self._leave_group and self.assignment() and not self._recreated():
             super().close()  # type: ignore[no-untyped-call]
         self._builder.close()
 

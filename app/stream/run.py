@@ -117,13 +117,16 @@ def run_stream(
     *,
     until_caught_up: bool = False,
     patience: float = PATIENCE_SECONDS,
+    leave_group: bool = True,
     on_landed: Callable[[list[Landed], int | None], None] = lambda landed, lag: None,  # noqa: ARG005
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> bool:
     """Run the stream until SIGTERM or Ctrl-C, or until it has caught up; returns whether it was the latter.
 
     Caught up is when all that the topic held as the run began has landed, by whichever stream (``Goal``).
-    ``on_landed`` is told of each landed batch and of the lag after it.
+    ``on_landed`` is told of each landed batch and of the lag after it. Without ``leave_group`` the group finds out by
+    itself, in 6 s, that this member has ended: for members that end together, each of which would make the others join
+    again.
 
     Raises ``NotCaughtUpError`` when for ``patience`` seconds nothing landed of what is left, ``BrokerError`` when no
     broker answers, ``StreamPositionError`` when the lake is ahead of it, and ``TopicRecreatedError`` when the topic was
@@ -155,6 +158,7 @@ def run_stream(
             limits=limits,
             now=now,
             settle=sink.settle,
+            leave_group=leave_group,
         )
 
     state = TemporaryDirectory(prefix="wardlake-quix-")  # Quix makes this folder; no state is kept in it
