@@ -35,12 +35,14 @@ def spawn(
     *,
     log: Path | None = None,
     pass_fds: Sequence[int] = (),
+    piped: bool = False,
 ) -> "subprocess.Popen[bytes]":
     """Start a program in a process group of its own: a Ctrl-C in the terminal reaches us and not it.
 
     On Linux it dies with this process, however that ends, provided that the main thread started it (the kernel
-    watches the thread that forked, and any other thread may end first). What it prints goes to ``log`` or nowhere.
-    It inherits the open files ``pass_fds`` (not on Windows).
+    watches the thread that forked, and any other thread may end first). What it prints goes to ``log`` or nowhere;
+    with ``piped``, its errors go to the ``stderr`` of what is returned. It inherits the open files ``pass_fds`` (not on
+    Windows).
     """
     command = list(command)
     if sys.platform == "linux" and threading.current_thread() is threading.main_thread():
@@ -50,7 +52,7 @@ def spawn(
             command,
             stdin=subprocess.DEVNULL,
             stdout=output,
-            stderr=output,
+            stderr=subprocess.PIPE if piped else output,
             env=environment,
             pass_fds=pass_fds,
             creationflags=_WINDOWS_GROUP,
