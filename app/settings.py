@@ -37,6 +37,7 @@ DEFAULT_KAFKA: Final = "127.0.0.1:9092"
 """Where ``wardlake broker`` listens and every other command looks when no broker is named."""
 
 KEY_BYTES: Final = 32
+MOST_WORKERS: Final = 64
 DEDUP_REQUIRED: Final = ("patient_id", "event_time")
 DEDUP_OPTIONAL: Final = (
     "message_id",
@@ -83,6 +84,7 @@ _SENTENCES: Final = {
     "audience": " or ".join(Audience),
     "batch_messages": "a whole number from 1 to 500000",
     "batch_seconds": "a number of seconds from 0.05 to 60",
+    "workers": f"a whole number from 1 to {MOST_WORKERS}",
 }
 """What each setting expects, as an error says it."""
 
@@ -132,6 +134,7 @@ class Settings(BaseSettings):
     heartbeat: Path | None = None
     batch_messages: int = Field(default=15_000, ge=1, le=500_000)
     batch_seconds: float = Field(default=0.5, ge=0.05, le=60)
+    workers: int = Field(default=1, ge=1, le=MOST_WORKERS)
 
     @property
     def bootstrap(self) -> str:
@@ -236,7 +239,7 @@ class Settings(BaseSettings):
         _expect(value is None or _decoded_bytes(value.get_secret_value()) == KEY_BYTES)
         return value
 
-    @field_validator("stale_visit_days", "batch_messages", "batch_seconds", mode="before")
+    @field_validator("stale_visit_days", "batch_messages", "batch_seconds", "workers", mode="before")
     @classmethod
     def _number(cls, value: object) -> object:
         # TOML's true would pass as 1.

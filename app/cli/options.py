@@ -36,6 +36,14 @@ _SETTINGS: Final[dict[str, Any]] = {
     "batch_seconds": Annotated[
         float | None, typer.Option("--batch-seconds", help="Seconds until a micro-batch is landed, at most.")
     ],
+    "workers": Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            help="Processes that share the partitions. They take turns to land, unless WARDLAKE_DEDUP_SCOPE is "
+            "partition.  [env: WARDLAKE_WORKERS]",
+        ),
+    ],
 }
 """Setting → its option."""
 

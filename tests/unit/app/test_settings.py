@@ -107,6 +107,7 @@ def test_the_dedup_key_is_made_of_fields_of_the_contract() -> None:
         ("stale_visit_days", "1"),
         ("batch_messages", "500000"),
         ("batch_seconds", "0.05"),
+        ("workers", "64"),
     ],
 )
 def test_what_fits_is_taken(monkeypatch: pytest.MonkeyPatch, name: str, text: str) -> None:
@@ -136,6 +137,8 @@ def test_what_fits_is_taken(monkeypatch: pytest.MonkeyPatch, name: str, text: st
         ("batch_seconds", "0.01", "a number of seconds from 0.05 to 60"),
         ("batch_seconds", "nan", "a number of seconds from 0.05 to 60"),
         ("batch_seconds", "61", "a number of seconds from 0.05 to 60"),
+        ("workers", "0", "a whole number from 1 to 64"),
+        ("workers", "65", "a whole number from 1 to 64"),
     ],
 )
 def test_what_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, text: str, expected: str) -> None:

@@ -23,7 +23,7 @@ def test_a_command_starts_without_what_others_need(subtests: pytest.Subtests) ->
         ("produce", {"quixstreams", "duckdb", "deltalake", "prefect"}),
         ("sql", {"quixstreams", "faker", "prefect"}),
         ("status", {"quixstreams", "faker", "prefect"}),
-        ("stream", {"duckdb", "faker", "prefect"}),
+        ("stream", {"quixstreams", "duckdb", "faker", "prefect"}),
     ]:
         with subtests.test(command=command):
             ran = subprocess.run([sys.executable, "-c", MODULES, command], capture_output=True, text=True, check=True)

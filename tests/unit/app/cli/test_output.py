@@ -10,6 +10,7 @@ from typing import Final
 
 import polars as pl
 import pytest
+from rich.console import Console
 
 from app.cli.output import err, out, print_json, print_rows, progress_bar, table_of
 from app.cli.stream import Tally
@@ -88,6 +89,23 @@ def test_the_tally_adds_up_what_landed() -> None:
     tally.add([landed(0, messages=1, silver=1)], None)
     tally.add([], 0)
     assert (tally.messages, tally.silver, tally.quarantined, tally.duplicates) == (8, 6, 1, 1)
+
+
+def test_what_workers_log_is_passed_on_with_their_number_or_shown_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = {"event": "landed", "messages": 4, "silver": 3, "quarantined": 1, "duplicates": 0}
+    texts = [json.dumps(line | {"events_per_second": 9, "lag": lag}) for lag in (5, None)]
+    tally, said = Tally(), io.StringIO()
+    with redirect_stderr(said):
+        tally.add_line(2, texts[0])
+        tally.add_line(1, "no JSON")
+    assert said.getvalue() == f'{texts[0][:-1]}, "worker": 2}}\nno JSON\n'
+
+    screen = io.StringIO()
+    monkeypatch.setattr("app.cli.stream.err", Console(file=screen, force_terminal=True, width=200))
+    with tally.shown():
+        for number, text in enumerate(texts):
+            tally.add_line(number, text)
+    assert "18 events/s · lag ? · 12 landed: 9 silver, 3 quarantined, 0 duplicates" in screen.getvalue()
 
 
 @pytest.fixture(scope="module")
