@@ -113,7 +113,7 @@ def daily(run: Run) -> Ending:
     return Ending("Gold is up to date, checked and exported")
 
 
-def gold(run: Run, full: bool = False) -> Ending:
+def gold(run: Run, *, full: bool = False) -> Ending:
     """Validate what is new and build Gold; with ``full`` from scratch.
 
     A failed error check ends it: the last build stays published.

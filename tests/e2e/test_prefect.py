@@ -76,10 +76,11 @@ def a_lake_without_gold_gets_it_at_once(found: Prefect) -> None:
 def falls_due(found: Prefect) -> None:
     """A cron that is added to what is served is kept by the server, run by the process that serves, and seen."""
     gold = found.deployments()["gold"]["id"]
-    every_five_seconds = {"schedule": {"cron": "* * * * * */5", "timezone": "UTC"}, "active": True}
+    # Not more often: each run is a process that takes seconds to start, and on a busy machine they would pile up.
+    twice_a_minute = {"schedule": {"cron": "* * * * * */30", "timezone": "UTC"}, "active": True}
     # Its own schedule may have fallen due already, before anything had landed.
     since = {"expected_start_time": {"after_": datetime.now(UTC).isoformat()}}
-    [added] = found.ask(f"/deployments/{gold}/schedules", [every_five_seconds])
+    [added] = found.ask(f"/deployments/{gold}/schedules", [twice_a_minute])
     due = {
         "deployments": {"id": {"any_": [gold]}},
         "flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}, "tags": {"all_": ["auto-scheduled"]}} | since,

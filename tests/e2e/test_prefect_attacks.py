@@ -113,8 +113,14 @@ def attack(client: httpx.Client, deployment: str, metadata: Path) -> list[int]:
 
 
 def answered(found: Prefect, gold: str, metadata: Path) -> list[int]:
-    """The answers to who signed in; none while the server's database is busy (503: its own client asks again, too)."""
-    answers = attack(found.client, gold, metadata)
+    """The answers to who signed in; none while the server's database is busy (503: its own client asks again, too).
+
+    Nor where the server closed the connection as it was used again.
+    """
+    try:
+        answers = attack(found.client, gold, metadata)
+    except httpx.RemoteProtocolError:
+        return []
     return [] if httpx.codes.SERVICE_UNAVAILABLE in answers else answers
 
 

@@ -31,10 +31,16 @@ class Served:
     client: httpx.Client
 
     def ask(self, path: str, body: dict[str, Any] | None = None, method: str = "POST") -> Any:
-        """Ask the API. SQLite writes one thing at a time: 503 means to ask again, as Prefect's own client does."""
+        """Ask the API. SQLite writes one thing at a time: 503 means to ask again, as Prefect's own client does.
+
+        So does a connection that the server closes as it is used again.
+        """
 
         def answered() -> httpx.Response | None:
-            found = self.client.request(method, path, json={} if body is None else body)
+            try:
+                found = self.client.request(method, path, json={} if body is None else body)
+            except httpx.RemoteProtocolError:
+                return None
             return None if found.status_code == httpx.codes.SERVICE_UNAVAILABLE else found
 
         answer: httpx.Response = until(answered, f"an answer of {path}")
