@@ -78,6 +78,7 @@ _SENTENCES: Final = {
     **dict.fromkeys(("key", "new_key"), f"{KEY_BYTES} bytes in base64"),
     **dict.fromkeys(("key_file", "heartbeat"), "a file"),
     "dedup_key": f"{' and '.join(DEDUP_REQUIRED)}, once each; beside them only {', '.join(DEDUP_OPTIONAL)}",
+    "dedup_scope": "lake or partition",
     "timezone": "an IANA time zone, such as Europe/London",
     "staffed_beds": "a CSV file",
     "stale_visit_days": "a whole number of days from 1 to 36500",
@@ -126,6 +127,7 @@ class Settings(BaseSettings):
     new_key: SecretStr | None = None
     key_file: Path | None = None
     dedup_key: Annotated[tuple[str, ...], NoDecode] = DEDUP_REQUIRED
+    dedup_scope: Literal["lake", "partition"] = "lake"
     timezone: str = "UTC"
     staffed_beds: Path | None = None
     stale_visit_days: int = Field(default=60, ge=1, le=36_500)

@@ -21,6 +21,7 @@ from app.jobs.maintain import Maintained
 from app.settings import Settings
 from flows.environment import DEMO
 from flows.stream_sync import Synced, sync
+from lake.contracts.event import OUTCOMES
 from lake.contracts.tables import INGEST
 from lake.disclosure.export import Exported
 from lake.errors import BrokerError, NotCaughtUpError, StepError, TopicRecreatedError, WardlakeError
@@ -180,10 +181,8 @@ def failed_checks(report: Report) -> list[Result]:
 
 
 def _sync_summary(synced: Synced) -> str:
-    return (
-        f"{synced.messages:,} messages: {synced.silver:,} silver, {synced.quarantined:,} quarantined, "
-        f"{synced.duplicates:,} duplicates"
-    )
+    parts = ", ".join(f"{getattr(synced, name):,} {name}" for name in OUTCOMES)
+    return f"{synced.messages:,} messages: {parts}"
 
 
 def _check_summary(report: Report) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.jobs.active_policy import masking_policy
+from app.jobs.active_policy import rules
 from app.jobs.lake_session import open_or_create, open_with_key
 from app.settings import Settings
 from app.stream.exactly_once_writer import Landed
@@ -19,6 +19,7 @@ class Synced:
     silver: int = 0
     quarantined: int = 0
     duplicates: int = 0
+    ignored: int = 0
 
     def add(self, landed: list[Landed]) -> None:
         """Count the batches of one landing in."""
@@ -27,6 +28,7 @@ class Synced:
             self.silver += batch.silver
             self.quarantined += batch.quarantined
             self.duplicates += batch.duplicates
+            self.ignored += batch.ignored
 
 
 def sync(settings: Settings, progress: Callable[[str], None], *, demo: bool = False) -> Synced:
@@ -36,7 +38,7 @@ def sync(settings: Settings, progress: Callable[[str], None], *, demo: bool = Fa
     may go on replacing its lake. Raises ``NotCaughtUpError`` where it did not land in time, and
     ``KeyboardInterrupt`` where Ctrl-C or SIGTERM ended the stream before; what had landed has landed.
     """
-    policy = masking_policy(settings)
+    decided_by = rules(settings)
     reach(settings.connection)  # before a lake and a key are made, or a demo's lake is taken over, for nothing
     lake = open_with_key(settings) if demo else open_or_create(settings)
     synced = Synced()
@@ -45,6 +47,6 @@ def sync(settings: Settings, progress: Callable[[str], None], *, demo: bool = Fa
         synced.add(landed)
         progress(f"{synced.messages:,} messages landed, {'?' if lag is None else f'{lag:,}'} to go")
 
-    if not run_stream(settings, lake, policy, until_caught_up=True, on_landed=count):
+    if not run_stream(settings, lake, decided_by, until_caught_up=True, on_landed=count):
         raise KeyboardInterrupt
     return synced

@@ -12,7 +12,7 @@ import typer
 
 from app.cli import dashboard
 from app.cli.options import SeedOption, with_settings
-from app.cli.output import err, out, table_of
+from app.cli.output import conservation, err, out, table_of
 from app.cli.produce import SpeedOption, described, publish, send_history, start_day
 from app.cli.stream import stream_into_lake
 from app.jobs import build_gold
@@ -145,11 +145,7 @@ def print_summary(lake: Path) -> None:
     figures += [(name, figure) for name, figure in kpis(lake, Audience.INTERNAL) if name in _FROM_GOLD]
     out.print(table_of(["KPI", "figure"], figures))
     accounting = lake_sql.named(lake, "accounting").row(0, named=True)
-    out.print(
-        "{messages:,} messages = {silver:,} silver + {quarantined:,} quarantined + {duplicates:,} duplicates".format(
-            **accounting
-        )
-    )
+    out.print(conservation(accounting))
     fields = lake_sql.named(lake, "fields")
     out.print(table_of(["PHI field", "present", "masked", "redacted", "missing"], fields.iter_rows()))
     out.print(table_of(["rule broken", "messages"], lake_sql.named(lake, "rules").iter_rows()))

@@ -26,6 +26,12 @@ _SETTINGS: Final[dict[str, Any]] = {
     "dedup_key": Annotated[
         str | None, typer.Option("--dedup-key", help="Fields of the deduplication key.  [env: WARDLAKE_DEDUP_KEY]")
     ],
+    "dedup_scope": Annotated[
+        str | None,
+        typer.Option(
+            "--dedup-scope", help="Where duplicates are found: lake or partition.  [env: WARDLAKE_DEDUP_SCOPE]"
+        ),
+    ],
     "export": Annotated[Path | None, typer.Option("--export", help="Folder to export to.  [env: WARDLAKE_EXPORT]")],
     "audience": Annotated[
         str | None, typer.Option("--audience", help="Whose figures: internal or public.  [env: WARDLAKE_AUDIENCE]")

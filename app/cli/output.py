@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
+
+from lake.contracts.event import OUTCOMES
 
 # Through a pipe there is no width to go by: wide enough that no figure is cut.
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
@@ -43,6 +45,11 @@ def table_of(columns: Iterable[str], rows: Iterable[Iterable[object]], *, groupe
         # Text, not str: what stands in square brackets is data, not markup.
         table.add_row(*(Text("" if value is None else _shown(value, grouped=grouped)) for value in row))
     return table
+
+
+def conservation(counts: Mapping[str, int]) -> str:
+    """Messages, and what became of them, as one equation."""
+    return f"{counts['messages']:,} messages = " + " + ".join(f"{counts[name]:,} {name}" for name in OUTCOMES)
 
 
 @contextmanager

@@ -10,16 +10,18 @@ import typer
 from app.cli.options import JsonOption, with_settings
 from app.cli.output import out, print_json, progress_bar, table_of
 from app.jobs import replay as rebuilding
-from app.jobs.active_policy import masking_policy
+from app.jobs.active_policy import rules
 from app.jobs.lake_session import open_with_key, open_without_key
 from app.settings import Settings
+from app.stream.decide import Rules
+from lake.contracts.event import OUTCOMES
 from lake.contracts.tables import QUARANTINE
 from lake.storage import audit_log
 
 quarantine = typer.Typer(help="What failed validation, and trying it again.", no_args_is_help=True)
 
 
-@with_settings("data", "lake", "policy", "key_file", "dedup_key")
+@with_settings("data", "lake", "policy", "key_file", "dedup_key", "dedup_scope")
 def replay(
     settings: Settings,
     json: JsonOption = False,
@@ -28,17 +30,16 @@ def replay(
 
     The new tables are built next to the lake and swapped in at the end; if interrupted, the old ones stay.
     """
-    rules = masking_policy(settings)
+    decided_by = rules(settings)
     opened = open_with_key(settings)
     with progress_bar("replaying", None) as bar:
         result = rebuilding.replay(
             opened,
-            rules,
-            settings.dedup_key,
+            decided_by,
             _now,
             lambda done, total: bar.update(bar.task_ids[0], completed=done, total=total),
         )
-    audit_log.append(settings.lake, "replay", f"policy {rules.name} {rules.fingerprint}", result.messages)
+    audit_log.append(settings.lake, "replay", _under(decided_by), result.messages)
     _print_result("replayed", result, json=json)
 
 
@@ -66,15 +67,15 @@ def list_quarantine(
 
 
 @quarantine.command("replay")
-@with_settings("data", "lake", "policy", "key_file", "dedup_key")
+@with_settings("data", "lake", "policy", "key_file", "dedup_key", "dedup_scope")
 def replay_quarantine(
     settings: Settings,
     json: JsonOption = False,
 ) -> None:
     """Try what is in quarantine again under today's rules."""
-    rules = masking_policy(settings)
-    result = rebuilding.replay_quarantine(open_with_key(settings), rules, settings.dedup_key, _now)
-    audit_log.append(settings.lake, "quarantine_replay", f"policy {rules.name} {rules.fingerprint}", result.messages)
+    decided_by = rules(settings)
+    result = rebuilding.replay_quarantine(open_with_key(settings), decided_by, _now)
+    audit_log.append(settings.lake, "quarantine_replay", _under(decided_by), result.messages)
     _print_result("tried again", result, json=json)
 
 
@@ -82,10 +83,12 @@ def _print_result(what: str, result: rebuilding.Replayed, *, json: bool) -> None
     if json:
         print_json(asdict(result))
     else:
-        out.print(
-            f"{what}: {result.messages:,} messages: {result.silver:,} silver, "
-            f"{result.quarantined:,} quarantined, {result.duplicates:,} duplicates"
-        )
+        parts = ", ".join(f"{getattr(result, name):,} {name}" for name in OUTCOMES)
+        out.print(f"{what}: {result.messages:,} messages: {parts}")
+
+
+def _under(decided_by: Rules) -> str:
+    return f"policy {decided_by.policy.name} {decided_by.policy.fingerprint}"
 
 
 def _now() -> datetime:

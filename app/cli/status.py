@@ -1,7 +1,7 @@
 """``wardlake status``: looking at the lake."""
 
 from app.cli.options import JsonOption, with_settings
-from app.cli.output import out, print_json, table_of
+from app.cli.output import conservation, out, print_json, table_of
 from app.jobs.lake_session import open_without_key
 from app.jobs.status import lag_by_partition, table_states
 from app.settings import Settings
@@ -36,9 +36,5 @@ def status(
         out.print(f"lag unknown: no broker answers at {settings.bootstrap}, or it has no topic {settings.topic}")
     else:
         out.print(table_of(["partition", "landed offset", "end offset", "lag"], [row.values() for row in lag]))
-    out.print(
-        "{messages:,} messages = {silver:,} silver + {quarantined:,} quarantined + {duplicates:,} duplicates".format(
-            **accounting
-        )
-    )
+    out.print(conservation(accounting))
     out.print(f"last landed {last.item().isoformat() if last.item() else 'never'}")

@@ -13,21 +13,21 @@ from rich.status import Status
 
 from app.cli.options import with_settings
 from app.cli.output import err
-from app.jobs.active_policy import masking_policy
+from app.jobs.active_policy import rules
 from app.jobs.lake_session import open_or_create
 from app.services.stop_signal import asked_to_stop
 from app.services.stream_workers import WORKER, StreamWorkers
 from app.settings import Settings, env_name
 from app.stream.caught_up import PATIENCE_SECONDS
+from app.stream.decide import Rules
+from lake.contracts.event import OUTCOMES
 from lake.errors import TopicRecreatedError, UsageError
 from lake.kafka import reach
-from lake.security.masking_policy import Policy
 from lake.storage.store import Lake
 
 if TYPE_CHECKING:
     from app.stream.exactly_once_writer import Landed
 
-_COUNTS: Final = ("messages", "silver", "quarantined", "duplicates")
 _RECENT_SECONDS: Final = 10.0
 """A worker that landed nothing for so long counts neither for the rate nor for the lag."""
 
@@ -35,7 +35,7 @@ log = structlog.get_logger("wardlake.stream")
 
 
 @with_settings(
-    *("data", "lake", "kafka", "topic", "group", "policy", "key_file", "dedup_key"),
+    *("data", "lake", "kafka", "topic", "group", "policy", "key_file", "dedup_key", "dedup_scope"),
     *("batch_messages", "batch_seconds", "workers"),
 )
 def stream(
@@ -96,13 +96,13 @@ def stream_into_lake(
     """
     from app.stream.run import run_stream  # Quix, which the parent of workers does without
 
-    lake, policy = _lake_and_policy(settings, demo=demo)
+    lake, decided_by = _lake_and_rules(settings, demo=demo)
     tally = Tally()
     with tally.shown():
         caught_up = run_stream(
             settings,
             lake,
-            policy,
+            decided_by,
             until_caught_up=until_caught_up,
             patience=patience,
             leave_group=WORKER not in os.environ,
@@ -120,7 +120,7 @@ def stream_by_workers(settings: Settings, *, until_caught_up: bool, patience: fl
     from flows.environment import child_environment
 
     reach(settings.connection)
-    _lake_and_policy(settings)  # made here if need be: the workers would race for lake and key
+    _lake_and_rules(settings)  # made here if need be: the workers would race for lake and key
     command = [sys.executable, "-P", "-m", "app", "stream"]  # -P: not a folder `app` of the working directory
     command += ["--until-caught-up", "--timeout", str(patience)] if until_caught_up else []
     tally = Tally()
@@ -138,18 +138,18 @@ def stream_by_workers(settings: Settings, *, until_caught_up: bool, patience: fl
         raise KeyboardInterrupt
 
 
-def _lake_and_policy(settings: Settings, *, demo: bool = False) -> tuple[Lake, Policy]:
-    policy = masking_policy(settings)
+def _lake_and_rules(settings: Settings, *, demo: bool = False) -> tuple[Lake, Rules]:
+    decided_by = rules(settings)
     if not settings.lake.exists():
         reach(settings.connection)  # before a lake and a key are made for nothing
-    return open_or_create(settings, demo=demo), policy
+    return open_or_create(settings, demo=demo), decided_by
 
 
 class Tally:
     """Adds up landed batches; shows them live on a terminal, else logs one line of JSON per batch."""
 
     def __init__(self) -> None:
-        self.messages = self.silver = self.quarantined = self.duplicates = 0
+        self.counts = dict.fromkeys(("messages", *OUTCOMES), 0)
         self._started = time.monotonic()
         self._last = self._started
         self._recent: dict[int, tuple[float, int, int | None]] = {}
@@ -195,15 +195,14 @@ class Tally:
         self._show(sum(rate for rate, _ in recent), sum(lags) if len(lags) == len(recent) else None)
 
     def _count(self, line: dict[str, Any]) -> None:
-        for name in _COUNTS:
-            setattr(self, name, getattr(self, name) + line.get(name, 0))
+        for name in self.counts:
+            self.counts[name] += line.get(name, 0)
 
     def _show(self, rate: int, lag: int | None) -> None:
         if self._status is not None:
-            self._status.update(
-                f"{rate:,} events/s · lag {'?' if lag is None else f'{lag:,}'} · {self.messages:,} landed: "
-                f"{self.silver:,} silver, {self.quarantined:,} quarantined, {self.duplicates:,} duplicates"
-            )
+            parts = ", ".join(f"{self.counts[name]:,} {name}" for name in OUTCOMES)
+            lagging = "?" if lag is None else f"{lag:,}"
+            self._status.update(f"{rate:,} events/s · lag {lagging} · {self.counts['messages']:,} landed: {parts}")
 
 
 def _write(text: str) -> None:
@@ -217,9 +216,8 @@ def _line(landed: "list[Landed]", messages: int, rate: int, lag: int | None) -> 
         "topic_id": landed[0].topic_id,
         "offsets": {str(batch.partition): [batch.first_offset, batch.last_offset] for batch in landed},
         "messages": messages,
-        "silver": sum(batch.silver for batch in landed),
-        "quarantined": sum(batch.quarantined for batch in landed),
-        "duplicates": sum(batch.duplicates for batch in landed),
+        **{name: sum(getattr(batch, name) for batch in landed) for name in OUTCOMES},
+        "events": sum(batch.events for batch in landed),
         "events_per_second": rate,
         "lag": lag,
         "seconds": {step: round(seconds, 4) for step, seconds in landed[0].seconds.items()},

@@ -1,9 +1,10 @@
-"""The masking policy that is in force: the rules that the settings name, and the values of the reference table."""
+"""What is in force: the masking policy of the settings with the values of the reference table, and the rules."""
 
 import hashlib
 from dataclasses import replace
 
 from app.settings import Settings
+from app.stream.decide import Rules
 from app.stream.transforms.name_finder import MODEL, NameFinder
 from lake.gold import staffed_beds
 from lake.security import masking_policy as policies
@@ -23,3 +24,8 @@ def masking_policy(settings: Settings) -> Policy:
         policy = replace(policy, find_names=NameFinder(), fingerprint=fingerprint)
     beds = staffed_beds.read(settings.staffed_beds_path, required=settings.staffed_beds is not None)
     return replace(policy, dimensions=beds.dimensions())
+
+
+def rules(settings: Settings) -> Rules:
+    """What batches are decided by. Raises as ``masking_policy`` does."""
+    return Rules(masking_policy(settings), settings.dedup_key, settings.dedup_scope)

@@ -4,7 +4,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from app.jobs.active_policy import masking_policy
+from app.jobs.active_policy import rules
 from app.services import demo_address
 from app.settings import Settings
 from app.stream.exactly_once_writer import BatchWriter
@@ -44,9 +44,9 @@ def open_without_key(settings: Settings) -> Lake:
 
 def _recovered(lake: Lake, settings: Settings) -> Lake:
     """Carry through what a crash cut short: a table swap, a landing."""
-    policy = masking_policy(settings)
+    decided_by = rules(settings)
     with lake.landing_lock():
-        recover(BatchWriter(lake, policy, settings.dedup_key, lambda: datetime.now(UTC)))
+        recover(BatchWriter(lake, decided_by, lambda: datetime.now(UTC)))
     return lake
 
 

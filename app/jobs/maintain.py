@@ -43,8 +43,8 @@ class Maintained:
     """What was done to one table. ``action``: ``forget``, ``compact``, ``vacuum``, ``log`` or ``keys``.
 
     ``forget`` and ``compact`` count the table's live files and their bytes before and after, ``vacuum`` the live and
-    the dead ones, ``log`` the files of the Delta log. ``keys`` changes nothing: ``detail`` says how many rows are
-    encrypted with which key.
+    the dead ones, ``log`` the files of the Delta log. ``keys`` changes nothing: ``detail`` says how many record
+    batches are encrypted with which key.
     """
 
     table: str
@@ -122,13 +122,12 @@ def _built(lake: Lake, progress: Progress) -> Iterator[Maintained]:
 
 
 def _keys(lake: Lake, progress: Progress) -> Iterator[Maintained]:
-    for table in (BRONZE, QUARANTINE):
-        progress(f"counting the keys of {table.name}")
-        store, clock = lake.store(table), _Clock()
-        store.refresh()
-        size = care.live(store)
-        keys = ", ".join(f"key {key_id}: {rows:,} rows" for key_id, rows in care.encrypted_with(store).items())
-        yield clock.note(table, "keys", size, size, keys or "no encrypted row")
+    progress(f"counting the keys of {BRONZE.name}")
+    store, clock = lake.store(BRONZE), _Clock()
+    store.refresh()
+    size = care.live(store)
+    keys = ", ".join(f"key {key_id}: {rows:,} record batches" for key_id, rows in care.encrypted_with(store).items())
+    yield clock.note(BRONZE, "keys", size, size, keys or "no record batch")
 
 
 def _again_if_the_log_moved(

@@ -11,14 +11,13 @@ from typing import Final
 import polars as pl
 
 from app.stream.decoders.json_event import decode
-from lake.contracts.tables import BRONZE, KAFKA_COORDINATES, SILVER
-from lake.errors import LakeError
+from lake.contracts.tables import EVENT_COORDINATES, KAFKA_COORDINATES, SILVER
 from lake.quality.identifier_search import anybodys, surviving
 from lake.quality.masked_forms import form_breaches
-from lake.security.encryption import associated_data
 from lake.security.identifiers.finding import REDACTED
 from lake.security.identifiers.spellings import IDENTIFIERS
-from lake.storage.chunked_scan import PARTITION, Positions, chunks
+from lake.storage import bronze
+from lake.storage.chunked_scan import Positions
 from lake.storage.store import Lake
 
 MEASURED: Final = pl.Schema({"day": pl.Date, "policy": pl.String, "rows_scanned": pl.Int64, "rows_broken": pl.Int64})
@@ -44,11 +43,14 @@ def measure_masking(
     the rows above these offsets of Silver's snapshot in hand.
     """
     counts = [pl.DataFrame(schema=MEASURED)]
-    for rows in chunks(lake, SILVER, above=above):
+    for messages in bronze.messages(lake, above=above):
+        rows = silver_rows_of(lake, messages)
+        if rows.is_empty():
+            continue
         broken = (
-            rows.select(KAFKA_COORDINATES)
+            rows.select(EVENT_COORDINATES)
             .hstack([_any_form_broken(rows)])
-            .join(_surviving(lake, rows, dimensions), on=KAFKA_COORDINATES, how="left")
+            .join(_surviving(messages, rows, dimensions), on=EVENT_COORDINATES, how="left", maintain_order="left")
         )
         days = rows["ingested_at"].dt.convert_time_zone(timezone).dt.date()
         looked_at = broken.select(
@@ -62,6 +64,21 @@ def measure_masking(
     return pl.concat(counts).group_by("day", "policy").sum().sort("day", "policy")
 
 
+def silver_rows_of(lake: Lake, messages: pl.DataFrame) -> pl.DataFrame:
+    """The Silver rows at the offsets from the first to the last of these messages of one partition."""
+    offset = pl.col("kafka_offset")
+    return (
+        lake.store(SILVER)
+        .scan()
+        .filter(
+            pl.col("topic_id") == messages["topic_id"][0],
+            pl.col("kafka_partition") == messages["kafka_partition"][0],
+            offset.is_between(messages["kafka_offset"].min(), messages["kafka_offset"].max()),
+        )
+        .collect()
+    )
+
+
 def surviving_identifiers(both: pl.DataFrame, rows: pl.DataFrame) -> Iterator[tuple[str, int, list[int]]]:
     """Per identifier: its name, how many rows have one to search for, and in which rows (``row``) it survived.
 
@@ -73,31 +90,19 @@ def surviving_identifiers(both: pl.DataFrame, rows: pl.DataFrame) -> Iterator[tu
     yield "anybody's", rows.height, free.arg_true().to_list()
 
 
-def with_their_messages(lake: Lake, rows: pl.DataFrame, dimensions: Dimensions) -> pl.DataFrame:
+def with_their_messages(messages: pl.DataFrame, rows: pl.DataFrame, dimensions: Dimensions) -> pl.DataFrame:
     """Per Silver row (``row`` from 0): its text, a column a line, and its own record's identifiers (``IDENTIFIERS``).
 
-    Values of the reference table are left out of the text.
+    ``messages``: theirs, as Bronze has them. Values of the reference table are left out of the text.
     """
     shown = [pl.when(~pl.col(c).is_in(dimensions[c])).then(c) if c in dimensions else pl.col(c) for c in SEARCHED]
     text = pl.concat_str(shown, separator="\n", ignore_nulls=True).str.replace_all(REDACTED, "\n", literal=True)
-    records = _decrypted(lake, rows.select(KAFKA_COORDINATES).unique()).unique(KAFKA_COORDINATES)
+    records = messages.select(KAFKA_COORDINATES).hstack(decode(messages["value"].to_list()).select(IDENTIFIERS))
     return (
         rows.select(*KAFKA_COORDINATES, text=text)
         .with_row_index("row")
-        .join(records, on=KAFKA_COORDINATES, how="inner")
+        .join(records.unique(KAFKA_COORDINATES), on=KAFKA_COORDINATES, how="inner", maintain_order="left")
     )
-
-
-def open_payloads(lake: Lake, rows: pl.DataFrame) -> tuple[list[bytes | None], int]:
-    """The payloads of rows of one topic, None for those that do not open, and how many those are."""
-    encrypted = rows["payload"].to_list()
-    where = (
-        list(associated_data(rows["topic_id"][0], rows["kafka_partition"], rows["kafka_offset"])) if encrypted else []
-    )
-    try:
-        return lake.key.decrypt(encrypted, where, rows["key_id"]), 0
-    except LakeError:
-        return _open_each(lake, encrypted, where, rows["key_id"].to_list())
 
 
 def _any_form_broken(rows: pl.DataFrame) -> pl.Series:
@@ -109,46 +114,8 @@ def _any_form_broken(rows: pl.DataFrame) -> pl.Series:
     return rows.select(form=broken).to_series()
 
 
-def _surviving(lake: Lake, rows: pl.DataFrame, dimensions: Dimensions) -> pl.DataFrame:
+def _surviving(messages: pl.DataFrame, rows: pl.DataFrame, dimensions: Dimensions) -> pl.DataFrame:
     """The places of the rows that hold an identifier."""
-    found = sorted(
-        {row for _, _, held in surviving_identifiers(with_their_messages(lake, rows, dimensions), rows) for row in held}
-    )
-    return rows[found].select(*KAFKA_COORDINATES, survives=pl.lit(value=True))
-
-
-def _open_each(
-    lake: Lake, encrypted: list[bytes | None], where: list[bytes], key_ids: list[str]
-) -> tuple[list[bytes | None], int]:
-    opened: list[bytes | None] = []
-    closed = 0
-    for payload, at, key_id in zip(encrypted, where, key_ids, strict=True):
-        try:
-            opened += lake.key.decrypt([payload], [at], [key_id])
-        except LakeError:
-            opened.append(None)
-            closed += 1
-    return opened, closed
-
-
-def _decrypted(lake: Lake, wanted: pl.DataFrame) -> pl.DataFrame:
-    """The raw identifiers of these messages, read from encrypted Bronze into memory."""
-    bounds = wanted.group_by(PARTITION).agg(low=pl.col("kafka_offset").min(), high=pl.col("kafka_offset").max())
-    parts = []
-    for topic_id, partition, low, high in bounds.iter_rows():
-        encrypted = (
-            lake.store(BRONZE)
-            .scan()
-            .filter(
-                pl.col("topic_id") == topic_id,
-                pl.col("kafka_partition") == partition,
-                pl.col("kafka_offset").is_between(low, high),
-            )
-            .select(*KAFKA_COORDINATES, "key_id", "payload")
-            .collect()
-            .join(wanted, on=KAFKA_COORDINATES, how="semi")
-        )
-        payloads, _ = open_payloads(lake, encrypted)
-        raw = decode(payloads).select(IDENTIFIERS)
-        parts.append(encrypted.select(KAFKA_COORDINATES).hstack(raw))
-    return pl.concat(parts)
+    both = with_their_messages(messages, rows, dimensions)
+    found = sorted({row for _, _, held in surviving_identifiers(both, rows) for row in held})
+    return rows[found].select(*EVENT_COORDINATES, survives=pl.lit(value=True))

@@ -1,28 +1,26 @@
-"""Deciding again on what Bronze and the quarantine hold, under today's rules and policy."""
+"""Deciding again on what Bronze and the quarantine hold, under today's rules."""
 
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Final
 
 import polars as pl
 
 from app.stream.batches import MaskedBatch
+from app.stream.decide import Rules
 from app.stream.exactly_once_writer import BatchWriter, Landed
 from app.stream.landing import Landing
 from app.stream.recovery import decide_again, recover
 from app.stream.transforms.deduplicate import Deduplicated, deduplicate, key_columns
-from lake.contracts.tables import BRONZE, INGEST, KAFKA_COORDINATES, QUARANTINE, SILVER, UTC
+from lake.contracts.tables import INGEST, KAFKA_COORDINATES, QUARANTINE, SILVER, UTC
 from lake.errors import StreamPositionError
 from lake.security.masking_policy import Policy
-from lake.storage import table_swap
-from lake.storage.chunked_scan import at_once, chunks
+from lake.storage import bronze, table_swap
+from lake.storage.chunked_scan import chunks
 from lake.storage.dedup_index import DedupIndex
 from lake.storage.store import Lake
-
-_SLICE_ROWS: Final = 50_000
 
 
 @dataclass(frozen=True)
@@ -33,29 +31,29 @@ class Replayed:
     silver: int
     quarantined: int
     duplicates: int
+    ignored: int
 
 
 def replay(
     lake: Lake,
-    policy: Policy,
-    dedup_key: Sequence[str],
+    rules: Rules,
     now: Callable[[], datetime],
     progress: Callable[[int, int], None] = lambda done, total: None,  # noqa: ARG005
 ) -> Replayed:
-    """Rebuild Silver, the quarantine and ``ops/ingest`` from Bronze with ``policy``; Bronze stays as it is.
+    """Rebuild Silver, the quarantine and ``ops/ingest`` from Bronze by ``rules``; Bronze stays as it is.
 
     Messages are decided partition by partition, in the order of their offsets. The new tables are built beside and
-    taken over at the end: until then, and after a crash before then, the old ones stand. The stream waits meanwhile.
+    taken over at the end: until then, and after a crash before then, the old ones stay. The stream waits meanwhile.
     """
     with lake.landing_lock():
-        recover(BatchWriter(lake, policy, dedup_key, now))
+        recover(BatchWriter(lake, rules, now))
         beside = table_swap.begin(lake, (QUARANTINE, INGEST, SILVER))
-        total = int(lake.store(BRONZE).scan().select(pl.len()).collect().item())
+        total = bronze.total(lake)
         landed: list[Landed] = []
         # Closed before the table swap, which is not to meet a compaction of what it takes.
-        with closing(Landing(beside, policy, dedup_key, now, kind="replay")) as landing:
-            for rows in _in_order(lake):
-                for batch in decide_again(lake, policy, rows):
+        with closing(Landing(beside, rules, now, kind="replay")) as landing:
+            for messages in bronze.messages(lake):
+                for batch in decide_again(lake, rules, messages):
                     for partition in batch.raw.last_offsets():
                         landing.expect(batch.raw.topic_id, partition)
                     landed += landing.land(batch)
@@ -65,33 +63,41 @@ def replay(
                 "the replay does not account for every message",
                 got=f"{counted} of {total}",
                 expected="all that Bronze holds",
-                next_move="the old tables stand; please report it",
+                next_move="the old tables stay; please report it",
             )
         table_swap.commit(lake, {t.name: "overwrite" for t in (SILVER, QUARANTINE, INGEST)})
     return _sum(landed)
 
 
-def replay_quarantine(lake: Lake, policy: Policy, dedup_key: Sequence[str], now: Callable[[], datetime]) -> Replayed:
+def replay_quarantine(lake: Lake, rules: Rules, now: Callable[[], datetime]) -> Replayed:
     """Try what is in quarantine again; what is valid now goes to Silver, or is counted if a duplicate is there.
 
     All of it becomes visible at once or, after a crash, not at all. Returns what the retried messages came to.
     """
-    key, done, taken = key_columns(dedup_key), list[Replayed](), list[pl.DataFrame]()
+    key, done, taken = key_columns(rules.dedup_key), list[Replayed](), list[pl.DataFrame]()
     with lake.landing_lock():
-        recover(BatchWriter(lake, policy, dedup_key, now))
+        recover(BatchWriter(lake, rules, now))
         index = DedupIndex(lake.store(SILVER), key)
         beside = table_swap.begin(lake, (QUARANTINE, INGEST, SILVER))
-        for held in chunks(lake, QUARANTINE, most=_SLICE_ROWS):
-            settled = held
-            if batches := decide_again(lake, policy, held.filter(pl.col("resolved_at").is_null())):
-                rows = pl.concat([batch.silver_rows() for batch in batches])
-                split = deduplicate(rows, pl.concat([index.known(rows), *taken]), key)
-                taken.append(split.fresh.select(*key, "content_hash"))
-                beside.store(SILVER).append(split.fresh, {})
-                beside.store(INGEST).append(_corrections(batches, split, policy, now()), {})
-                settled = _settled(held, split, now())
-                done.append(_retried(batches, split))
-            beside.store(QUARANTINE).append(settled, {})
+        for held in chunks(lake, QUARANTINE):
+            settled = [held.filter(pl.col("resolved_at").is_not_null())]
+            waiting = held.filter(pl.col("resolved_at").is_null())
+            for messages in bronze.messages(lake, of=waiting):
+                for batch in decide_again(lake, rules, messages):
+                    rows = batch.silver_rows()
+                    split = deduplicate(rows, pl.concat([index.known(rows), *taken]), key)
+                    taken.append(split.fresh.select(*key, "content_hash"))
+                    beside.store(SILVER).append(split.fresh, {})
+                    beside.store(INGEST).append(_corrections(batch, split, rules.policy, now()), {})
+                    tried = waiting.join(
+                        batch.raw.with_coordinates(batch.raw.messages.select("row")), on=KAFKA_COORDINATES, how="semi"
+                    )
+                    settled.append(_settled(tried, batch, split, now()))
+                    done.append(_retried(batch, split))
+            settled.append(
+                waiting.join(pl.concat(settled), on=KAFKA_COORDINATES, how="anti")
+            )  # Bronze has them no more
+            beside.store(QUARANTINE).append(pl.concat(settled), {})
         if done:
             table_swap.commit(lake, {SILVER.name: "append", INGEST.name: "append", QUARANTINE.name: "overwrite"})
         else:
@@ -99,79 +105,63 @@ def replay_quarantine(lake: Lake, policy: Policy, dedup_key: Sequence[str], now:
     return _sum(done)
 
 
-def _settled(held: pl.DataFrame, split: Deduplicated, now: datetime) -> pl.DataFrame:
-    """Quarantine rows, with the time when those were resolved that are in Silver or counted as duplicates now."""
-    resolved = pl.concat([split.fresh, split.duplicates]).select(*KAFKA_COORDINATES, settled=pl.lit(now).cast(UTC))
-    return held.join(resolved, on=KAFKA_COORDINATES, how="left").with_columns(
-        resolved_at=pl.coalesce("resolved_at", "settled")
+def _taken_in(batch: MaskedBatch, split: Deduplicated) -> pl.DataFrame:
+    """The messages (``KAFKA_COORDINATES``) that did not fail: in Silver, duplicates, or ignored."""
+    parts = [split.fresh, split.duplicates, batch.raw.with_coordinates(batch.ignored())]
+    return pl.concat([part.select(KAFKA_COORDINATES) for part in parts]).unique()
+
+
+def _settled(held: pl.DataFrame, batch: MaskedBatch, split: Deduplicated, now: datetime) -> pl.DataFrame:
+    """Quarantine rows of a batch, with the time when those were resolved that did not fail this time."""
+    resolved = _taken_in(batch, split).with_columns(settled=pl.lit(now).cast(UTC))
+    return (
+        held.join(resolved, on=KAFKA_COORDINATES, how="left")
+        .with_columns(resolved_at=pl.coalesce("resolved_at", "settled"))
+        .drop("settled")
     )
 
 
-def _retried(batches: Sequence[MaskedBatch], split: Deduplicated) -> Replayed:
-    tried, taken, known = (
-        sum(batch.raw.messages.height for batch in batches),
-        split.fresh.height,
-        split.duplicates.height,
-    )
-    return Replayed(tried, taken, tried - taken - known, known)
+def _retried(batch: MaskedBatch, split: Deduplicated) -> Replayed:
+    tried, silver = batch.raw.messages.height, split.fresh["row"].n_unique()
+    known, ignored = split.duplicates.height, batch.ignored().height
+    return Replayed(tried, silver, tried - silver - known - ignored, known, ignored)
 
 
-def _in_order(lake: Lake) -> Iterator[pl.DataFrame]:
-    """Bronze in slices of bounded size: topic by topic as they came into use, by partition and offset."""
-    bronze, step = lake.store(BRONZE), at_once(lake, BRONZE, _SLICE_ROWS)
-    ends = (
-        bronze.scan()
-        .group_by("topic_id", "kafka_partition")
-        .agg(low=pl.col("kafka_offset").min(), high=pl.col("kafka_offset").max(), since=pl.col("ingested_at").min())
-    )
-    order = ends.with_columns(pl.col("since").min().over("topic_id")).sort("since", "topic_id", "kafka_partition")
-    for topic_id, partition, low, high, _ in order.collect().iter_rows():
-        for start in range(low, high + 1, step):
-            rows = bronze.scan().filter(
-                pl.col("topic_id") == topic_id,
-                pl.col("kafka_partition") == partition,
-                pl.col("kafka_offset").is_between(start, start + step - 1),
-            )
-            if (found := rows.collect()).height:
-                yield found
-
-
-def _corrections(batches: Sequence[MaskedBatch], split: Deduplicated, policy: Policy, now: datetime) -> pl.DataFrame:
-    """``ops/ingest`` rows that move messages from quarantined to silver or duplicates; none is counted anew."""
-    rows = []
-    for batch in batches:
-        for partition, last in batch.raw.last_offsets().items():
-            mine = (pl.col("topic_id") == batch.raw.topic_id) & (pl.col("kafka_partition") == partition)
-            fresh, duplicates = split.fresh.filter(mine), split.duplicates.filter(mine).height
-            rows.append(
-                {
-                    "batch_id": uuid.uuid4().hex,
-                    "kind": "quarantine_replay",
-                    "topic_id": batch.raw.topic_id,
-                    "kafka_partition": partition,
-                    "first_offset": batch.raw.messages.filter(kafka_partition=partition)["kafka_offset"].min(),
-                    "last_offset": last,
-                    "messages": 0,
-                    "silver": fresh.height,
-                    "quarantined": -(fresh.height + duplicates),
-                    "duplicates": duplicates,
-                    "unknown_fields": 0,
-                    "rules": [],
-                    "fields": batch.field_counts(fresh),
-                    "seconds": [],
-                    "policy": policy.name,
-                    "policy_fingerprint": policy.fingerprint,
-                    "ingested_at": now,
-                    "ingest_date": now.date(),
-                }
-            )
+def _corrections(batch: MaskedBatch, split: Deduplicated, policy: Policy, now: datetime) -> pl.DataFrame:
+    """``ops/ingest`` rows that move messages out of the quarantine; none is counted anew."""
+    rows, ignored = [], batch.raw.with_coordinates(batch.ignored())
+    for partition, last in batch.raw.last_offsets().items():
+        mine = pl.col("kafka_partition") == partition
+        fresh = split.fresh.filter(mine)
+        silver = fresh["row"].n_unique()
+        duplicates, passed_over = split.duplicates.filter(mine).height, ignored.filter(mine).height
+        rows.append(
+            {
+                "batch_id": uuid.uuid4().hex,
+                "kind": "quarantine_replay",
+                "topic_id": batch.raw.topic_id,
+                "kafka_partition": partition,
+                "first_offset": batch.raw.messages.filter(kafka_partition=partition)["kafka_offset"].min(),
+                "last_offset": last,
+                "messages": 0,
+                "silver": silver,
+                "quarantined": -(silver + duplicates + passed_over),
+                "duplicates": duplicates,
+                "ignored": passed_over,
+                "events": fresh.height,
+                "unknown_fields": 0,
+                "rules": [],
+                "fields": batch.field_counts(fresh),
+                "seconds": [],
+                "policy": policy.name,
+                "policy_fingerprint": policy.fingerprint,
+                "ingested_at": now,
+                "ingest_date": now.date(),
+            }
+        )
     return pl.DataFrame(rows, schema=INGEST.polars_schema)
 
 
 def _sum(parts: Sequence[Replayed | Landed]) -> Replayed:
-    return Replayed(
-        messages=sum(part.messages for part in parts),
-        silver=sum(part.silver for part in parts),
-        quarantined=sum(part.quarantined for part in parts),
-        duplicates=sum(part.duplicates for part in parts),
-    )
+    counted = {field.name: sum(getattr(part, field.name) for part in parts) for field in fields(Replayed)}
+    return Replayed(**counted)

@@ -2,20 +2,20 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Final
 
-import polars as pl
 from confluent_kafka import KafkaError, Message
 
 from app.stream.batches import RawBatch
-from lake.contracts.tables import UTC as UTC_TIME
 from lake.errors import BrokerError
-from lake.security.encryption import LakeKey, associated_data
+from lake.security.encryption import LakeKey
+from lake.storage import record_batch
+from lake.storage.record_batch import Messages
 
 HeldMessages = dict[int, list[Message]]
 """Messages by partition, in the order of their offsets."""
@@ -110,7 +110,7 @@ def without_error_events(messages: Iterable[Message]) -> list[Message]:
 
 
 class BatchBuilder:
-    """Makes raw batches of collected messages; payloads are encrypted on a second thread meanwhile."""
+    """Makes raw batches of collected messages; what goes to Bronze is encrypted on a second thread meanwhile."""
 
     def __init__(self, topic: str, key: LakeKey) -> None:
         self._topic = topic
@@ -123,31 +123,18 @@ class BatchBuilder:
 
     def build(self, held: HeldMessages, topic_id: str, now: datetime, lag: int | None, *, at_once: bool) -> RawBatch:
         """The messages as a raw batch of this topic id, taken in ``now``."""
-        messages = [message for part in held.values() for message in part]
-        partitions = [partition for partition, part in held.items() for _ in part]
-        offsets = list(map(Message.offset, messages))
-        payloads = list(map(Message.value, messages))
-        times = [time if kind else None for kind, time in map(Message.timestamp, messages)]
-        frame = pl.DataFrame(
-            {"kafka_partition": partitions, "kafka_offset": offsets, "kafka_time": times},
-            schema={"kafka_partition": pl.Int32, "kafka_offset": pl.Int64, "kafka_time": pl.Int64},
-        ).select(
-            pl.int_range(pl.len(), dtype=pl.UInt32).alias("row"),
-            "kafka_partition",
-            "kafka_offset",
-            pl.from_epoch("kafka_time", "ms").dt.cast_time_unit("us").dt.replace_time_zone("UTC"),
-            ingested_at=pl.lit(now.astimezone(UTC)).cast(UTC_TIME),
+        columns = {partition: _columns(part) for partition, part in held.items()}
+        bronze = self._encrypter.submit(
+            record_batch.encrypted, self._topic, topic_id, list(columns.items()), self._key, now.astimezone(UTC)
         )
-        encrypted = self._encrypter.submit(self._encrypted, payloads, associated_data(topic_id, partitions, offsets))
-        return RawBatch(
-            topic=self._topic,
-            topic_id=topic_id,
-            messages=frame,
-            payloads=payloads,
-            encrypted=encrypted,
-            lag=lag,
-            at_once=at_once,
-        )
+        return RawBatch.of(self._topic, topic_id, columns, now, bronze, lag, at_once=at_once)
 
-    def _encrypted(self, payloads: list[bytes | None], where: Iterable[bytes]) -> pl.Series:
-        return pl.Series(self._key.encrypt(payloads, where), dtype=pl.Binary)
+
+def _columns(messages: Sequence[Message]) -> Messages:
+    return Messages(
+        offsets=list(map(Message.offset, messages)),
+        times=[time if kind else None for kind, time in map(Message.timestamp, messages)],
+        keys=list(map(Message.key, messages)),
+        headers=list(map(record_batch.headers_in, map(Message.headers, messages))),
+        values=list(map(Message.value, messages)),
+    )

@@ -1,12 +1,13 @@
 """The four commits of a landing: a decided micro-batch becomes rows in Delta, each message once.
 
-Guarantee: commits go Bronze, Quarantine, ops/ingest, Silver; each carries its partitions' new positions and the
-landing's number, atomically with its rows. Per table, rows at or below its position are trimmed and a table that has
-the batch already is passed over: to write a batch again completes it and repeats nothing.
+Guarantee: commits go Bronze, Quarantine, ops/ingest, Silver; each carries its partitions' new positions, and with
+``dedup_scope=lake`` the landing's number in the lake, atomically with its rows. Per table, rows at or below its
+position are trimmed and a table that has the batch already is passed over: to write a batch again completes it and
+repeats nothing. A commit that fails may have been made all the same: who sees one fail starts again from the lake.
 """
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -14,11 +15,11 @@ from typing import Final
 import polars as pl
 from deltalake.exceptions import CommitFailedError
 
-from app.stream.batches import MaskedBatch, RawBatch, Stopwatch, without_values_in_errors
-from app.stream.transforms.deduplicate import CONFLICT, Deduplicated, deduplicate, key_columns
+from app.stream.batches import EVENT, MaskedBatch, Stopwatch, without_values_in_errors
+from app.stream.decide import Rules
+from app.stream.transforms.deduplicate import CONFLICT, MESSAGE, Deduplicated, deduplicate, key_columns
 from lake.contracts.tables import BRONZE, INGEST, QUARANTINE, SILVER, UTC, Table
 from lake.errors import WardlakeError
-from lake.security.masking_policy import Policy
 from lake.storage.dedup_index import DedupIndex
 from lake.storage.store import LANDING_APP, DeltaStore, Lake, app_id
 
@@ -36,7 +37,7 @@ class PositionMoved(WardlakeError):  # noqa: N818 - an event, not a fault
 
 @dataclass(frozen=True)
 class Landed:
-    """One landed batch of one partition, in counts."""
+    """One landed batch of one partition, in messages; ``events`` are those in Silver."""
 
     batch_id: str
     topic_id: str
@@ -47,6 +48,8 @@ class Landed:
     silver: int
     quarantined: int
     duplicates: int
+    ignored: int
+    events: int
     seconds: dict[str, float]
 
 
@@ -57,17 +60,10 @@ class BatchWriter:
     calls the work.
     """
 
-    def __init__(
-        self,
-        lake: Lake,
-        policy: Policy,
-        dedup_key: Sequence[str],
-        now: Callable[[], datetime],
-        kind: str = "stream",
-    ) -> None:
+    def __init__(self, lake: Lake, rules: Rules, now: Callable[[], datetime], kind: str = "stream") -> None:
         self.lake = lake
-        self.policy = policy
-        self._key = key_columns(dedup_key)
+        self.rules = rules
+        self._key = key_columns(rules.dedup_key)
         self._index = DedupIndex(lake.store(SILVER), self._key)
         self._now = now
         self._kind = kind
@@ -77,14 +73,17 @@ class BatchWriter:
         self.lake.refresh()
         self._index.sync()
 
-    def write(self, batch: MaskedBatch, number: int) -> list[Landed]:
-        """Commit a batch as the landing of this number; returns what it came to, per partition.
+    def write(self, batch: MaskedBatch, number: int | None) -> list[Landed]:
+        """Commit a batch as the lake's landing of this number, if any; returns what it came to, per partition.
 
-        Raises ``PositionMoved`` when another writer was first, ``StepError`` for any other trouble.
+        Raises ``PositionMoved`` when another writer was first, or a commit failed and may have been made all the same;
+        ``StepError`` for any other trouble.
         """
         raw = batch.raw
         last = {app_id(raw.topic_id, partition): offset for partition, offset in raw.last_offsets().items()}
-        return without_values_in_errors("land", raw, lambda: self._commit_unmoved(batch, {**last, LANDING_APP: number}))
+        if number is not None:
+            last[LANDING_APP] = number
+        return without_values_in_errors("land", raw, lambda: self._commit_unmoved(batch, last))
 
     def _commit_unmoved(self, batch: MaskedBatch, last: Mapping[str, int]) -> list[Landed]:
         try:
@@ -94,14 +93,14 @@ class BatchWriter:
 
     def _commit(self, batch: MaskedBatch, last: Mapping[str, int]) -> list[Landed]:
         watch = Stopwatch()
-        bronze = _bronze_rows(batch.raw, self.lake.key.key_id)
-        watch.lap("encrypt")
-        if BRONZE.name in self.lake.stores:  # a rebuild reads Bronze and leaves it as it is
-            self._append(BRONZE, trim(self.lake.store(BRONZE), bronze), last)
+        if BRONZE.name in self.lake.stores and batch.raw.bronze is not None:
+            bronze = _unread(self.lake.store(BRONZE), batch.raw.bronze.result())
+            watch.lap("encrypt")
+            self._append(BRONZE, bronze, last)
         watch.lap("bronze")
         split = self._deduplicate(batch)
         watch.lap("deduplicate")
-        quarantine = _quarantine_rows(bronze, batch, split.conflicts)
+        quarantine = _quarantine_rows(batch, split.conflicts)
         if not quarantine.is_empty():
             self._append(QUARANTINE, trim(self.lake.store(QUARANTINE), quarantine), last)
         watch.lap("quarantine")
@@ -129,7 +128,8 @@ class BatchWriter:
         self, batch: MaskedBatch, quarantine: pl.DataFrame, split: Deduplicated, seconds: Mapping[str, float]
     ) -> pl.DataFrame:
         raw, now, batch_id = batch.raw, self._now(), uuid.uuid4().hex
-        silver = split.fresh.select("row", "kafka_partition", "kafka_offset")  # the rest is many times wider
+        silver = split.fresh.select(*EVENT, *MESSAGE)  # the rest is many times wider
+        ignored = raw.with_coordinates(batch.ignored())
         rows = []
         for (partition,), messages in (
             trim(self.lake.store(INGEST), raw.with_coordinates(raw.messages.select("row")))
@@ -147,15 +147,17 @@ class BatchWriter:
                     "first_offset": messages["kafka_offset"].min(),
                     "last_offset": messages["kafka_offset"].max(),
                     "messages": messages.height,
-                    "silver": fresh.height,
+                    "silver": fresh["row"].n_unique(),
                     "quarantined": failed.height,
                     "duplicates": split.duplicates.filter(new).height,
+                    "ignored": ignored.filter(new).height,
+                    "events": fresh.height,
                     "unknown_fields": batch.unknown_fields.join(messages, on="row", how="semi")["unknown_fields"].sum(),
                     "rules": _rule_counts(failed),
                     "fields": batch.field_counts(fresh),
                     "seconds": [{"step": step, "seconds": spent} for step, spent in seconds.items()],
-                    "policy": self.policy.name,
-                    "policy_fingerprint": self.policy.fingerprint,
+                    "policy": self.rules.policy.name,
+                    "policy_fingerprint": self.rules.policy.fingerprint,
                     "ingested_at": now,
                     "ingest_date": now.date(),
                 }
@@ -175,17 +177,23 @@ def trim(store: DeltaStore, rows: pl.DataFrame) -> pl.DataFrame:
     return rows.filter(held["kafka_offset"] > held["position"])
 
 
-def _bronze_rows(batch: RawBatch, key_id: str) -> pl.DataFrame:
-    return batch.with_coordinates(batch.messages.select("row")).with_columns(
-        payload=batch.encrypted.result(),
-        key_id=pl.lit(key_id),
-        ingest_date=pl.col("ingested_at").dt.date(),
-    )
+def _unread(store: DeltaStore, bronze: pl.DataFrame) -> pl.DataFrame:
+    """The record batches above the positions that Bronze has. Raises ``PositionMoved`` where one is within one."""
+    ends = bronze.select("topic_id", "kafka_partition", "first_offset", "last_offset").iter_rows()
+    above = []
+    for topic_id, partition, first, last in ends:
+        position = store.position(topic_id, partition)
+        if first <= position < last:
+            raise PositionMoved.of(partition)
+        above.append(first > position)
+    return bronze.filter(pl.Series(above, dtype=pl.Boolean))
 
 
-def _quarantine_rows(bronze: pl.DataFrame, batch: MaskedBatch, conflicts: pl.DataFrame) -> pl.DataFrame:
+def _quarantine_rows(batch: MaskedBatch, conflicts: pl.DataFrame) -> pl.DataFrame:
     broken = pl.concat([batch.failures, conflicts.select("row", reasons=pl.lit([CONFLICT], pl.List(pl.String)))])
-    return bronze.join(broken, on="row", how="inner").with_columns(resolved_at=pl.lit(None, UTC))
+    return batch.raw.with_coordinates(broken).with_columns(
+        resolved_at=pl.lit(None, UTC), ingest_date=pl.col("ingested_at").dt.date()
+    )
 
 
 def _rule_counts(failed: pl.DataFrame) -> list[dict[str, object]]:
@@ -202,6 +210,8 @@ def _landed(row: Mapping[str, object], seconds: dict[str, float]) -> Landed:
         "silver",
         "quarantined",
         "duplicates",
+        "ignored",
+        "events",
         "batch_id",
     )
     return Landed(**{name: row[name] for name in names}, partition=row["kafka_partition"], seconds=seconds)  # type: ignore[arg-type]

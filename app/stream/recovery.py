@@ -1,74 +1,74 @@
 """Recovery: what a crash cut short is finished before anything else is landed, replayed or read with the key.
 
-A landing that was cut short is known by Silver's number being behind Bronze's. Its batch is taken from Bronze, not from
-Kafka: all rows that Silver's positions do not cover, with the time of ingest that Bronze recorded. They are decided
-again as before, against the Silver that was there then, and what was committed before the crash is not repeated
-(``exactly_once_writer``).
+A landing that was cut short is known by Bronze's position in a partition being ahead of Silver's. Its messages are
+taken from Bronze, not from Kafka: all that Silver's positions do not cover, with the time of ingest that Bronze
+recorded. They are decided again as before, against the Silver that was there then, and what was committed before the
+crash is not repeated (``exactly_once_writer``).
 """
 
-from concurrent.futures import Future
+from collections.abc import Sequence
 
 import polars as pl
 
 from app.stream.batches import MaskedBatch, RawBatch
-from app.stream.decide import decide
+from app.stream.decide import Rules, decide
 from app.stream.exactly_once_writer import BatchWriter
-from lake.contracts.tables import BRONZE
-from lake.security.encryption import associated_data
-from lake.security.masking_policy import Policy
-from lake.storage import table_swap
+from lake.contracts.tables import BRONZE, SILVER
+from lake.storage import bronze, record_batch, table_swap
 from lake.storage.store import Lake
 
+Partition = tuple[str, int]
+"""A Kafka partition: topic id and number."""
 
-def recover(writer: BatchWriter) -> None:
-    """Carry through what a crash cut short in the writer's lake: a table swap, a landing. Under the landing lock.
 
+def recover(writer: BatchWriter, partitions: Sequence[Partition] | None = None) -> None:
+    """Carry through what a crash cut short in the writer's lake: a table swap, and landings of these partitions.
+
+    ``partitions`` None: of all, which needs the landing lock to be held alone, for a landing that goes on looks like
+    one that was cut short. So it is too where the lake's numbered landings, which take turns, have one that has no end.
     Raises ``LakeError`` where the lake's key was rotated since it was opened.
     """
     lake = writer.lake
     lake.require_current_key()
     table_swap.finish(lake)
     writer.refresh()
-    if BRONZE.name in lake.stores and lake.landings_begun() > lake.landings_done():
-        for batch in decide_again(lake, writer.policy, _cut_short(lake)):
-            writer.write(batch, lake.landings_begun())
+    if BRONZE.name not in lake.stores:
+        return
+    turns = writer.rules.dedup_scope == "lake"
+    if partitions is None or (turns and lake.landings_begun() > lake.landings_done()):
+        partitions = list(bronze.ends(lake))
+    messages = _cut_short(lake, partitions)
+    for batch in decide_again(lake, writer.rules, messages):
+        writer.write(batch, lake.landings_begun() or None)
 
 
-def decide_again(lake: Lake, policy: Policy, rows: pl.DataFrame) -> list[MaskedBatch]:
-    """Encrypted Bronze rows as micro-batches, one per topic, taken through the stream's own steps."""
-    ordered = rows.sort("topic_id", "kafka_partition", "kafka_offset")
-    return [
-        decide(_raw(lake, part), policy, lake.key) for part in ordered.partition_by("topic_id", maintain_order=True)
-    ]
+def decide_again(lake: Lake, rules: Rules, messages: pl.DataFrame) -> list[MaskedBatch]:
+    """Messages of Bronze (``record_batch.MESSAGES``) as micro-batches, one per topic, through the stream's steps."""
+    ordered = messages.sort("topic_id", "kafka_partition", "kafka_offset")
+    return [decide(_raw(part), rules, lake.key) for part in ordered.partition_by("topic_id", maintain_order=True)]
 
 
-def _raw(lake: Lake, rows: pl.DataFrame) -> RawBatch:
-    topic, topic_id, encrypted = rows["topic"][0], rows["topic_id"][0], rows["payload"].to_list()
-    where, key_ids = (
-        list(associated_data(topic_id, rows["kafka_partition"], rows["kafka_offset"])),
-        rows["key_id"].to_list(),
-    )
-    future: Future[pl.Series] = Future()
-    # What is landed again names the key of today, so it is encrypted with it.
-    future.set_result(pl.Series("payload", lake.key.renew(encrypted, where, key_ids), dtype=pl.Binary))
+def _raw(messages: pl.DataFrame) -> RawBatch:
     return RawBatch(
-        topic=topic,
-        topic_id=topic_id,
-        messages=rows.select("kafka_partition", "kafka_offset", "kafka_time", "ingested_at").with_row_index("row"),
-        payloads=lake.key.decrypt(encrypted, where, key_ids),
-        encrypted=future,
+        topic=messages["topic"][0],
+        topic_id=messages["topic_id"][0],
+        messages=messages.select("kafka_partition", "kafka_offset", "kafka_key", "ingested_at").with_row_index("row"),
+        payloads=messages["value"].to_list(),
     )
 
 
-def _cut_short(lake: Lake) -> pl.DataFrame:
-    """Bronze rows that Silver's positions do not cover: those of the one landing that was not finished."""
-    bronze = lake.store(BRONZE).scan()
-    ends = bronze.group_by("topic_id", "kafka_partition").agg(pl.col("kafka_offset").max()).collect()
-    behind = [
-        (pl.col("topic_id") == topic_id)
-        & (pl.col("kafka_partition") == partition)
-        & (pl.col("kafka_offset") > lake.landed(topic_id, partition))
-        for topic_id, partition, end in ends.iter_rows()
-        if end > lake.landed(topic_id, partition)
-    ]
-    return bronze.filter(pl.any_horizontal(pl.lit(value=False), *behind)).collect()
+def _cut_short(lake: Lake, partitions: Sequence[Partition]) -> pl.DataFrame:
+    """The messages of Bronze that Silver's positions do not cover: those of landings that were not finished."""
+    begun, done = lake.store(BRONZE), lake.store(SILVER)
+    behind = {at: done.position(*at) for at in partitions if begun.position(*at) > done.position(*at)}
+    if not behind:
+        return pl.DataFrame(schema=record_batch.MESSAGES)
+
+    def later(offset: str) -> pl.Expr:
+        return pl.any_horizontal(
+            (pl.col("topic_id") == topic_id) & (pl.col("kafka_partition") == partition) & (pl.col(offset) > last)
+            for (topic_id, partition), last in behind.items()
+        )
+
+    rows = begun.scan().filter(later("last_offset")).collect()
+    return record_batch.opened(rows, lake.key).filter(later("kafka_offset"))

@@ -17,13 +17,12 @@ from app.settings import Settings
 from app.stream.caught_up import PATIENCE_SECONDS, Goal
 from app.stream.collect_batches import BatchLimits
 from app.stream.consumer import MicroBatchConsumer
-from app.stream.decide import decide
+from app.stream.decide import Rules, decide
 from app.stream.exactly_once_writer import Landed, PositionMoved
 from app.stream.landing import Landing
 from app.stream.sink import LandingSink
 from app.stream.start_positions import Positions
 from lake.kafka import reach
-from lake.security.masking_policy import Policy
 from lake.storage.store import Lake
 
 _CONSUMER_CONFIG = {
@@ -113,7 +112,7 @@ class StreamApplication(Application):
 def run_stream(
     settings: Settings,
     lake: Lake,
-    policy: Policy,
+    rules: Rules,
     *,
     until_caught_up: bool = False,
     patience: float = PATIENCE_SECONDS,
@@ -136,7 +135,7 @@ def run_stream(
     kafka = settings.connection
     reach(kafka)
     admin = AdminClient(kafka.client())
-    landing = Landing(lake, policy, settings.dedup_key, now)
+    landing = Landing(lake, rules, now)
     positions = Positions(landing, admin, kafka, settings.topic)
     limits = BatchLimits(settings.batch_messages, settings.batch_seconds)
 
@@ -176,7 +175,7 @@ def run_stream(
         beat=heartbeat.of(settings.heartbeat),
     )
     topic = app.topic(settings.topic, config=TopicConfig(num_partitions=PARTITIONS, replication_factor=1))
-    app.dataframe(topic).apply(lambda batch: decide(batch, policy, lake.key)).sink(sink)
+    app.dataframe(topic).apply(lambda batch: decide(batch, rules, lake.key)).sink(sink)
     with state, closing(sink):
         if until_caught_up:
             goal = Goal(settings, patience)

@@ -14,20 +14,19 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
-import polars as pl
 from confluent_kafka.admin import AdminClient
 
 from app import settings as configuration
 from app.stream.batches import MaskedBatch, RawBatch
-from app.stream.decide import decide
+from app.stream.decide import Rules, decide
 from app.stream.landing import Landing
 from app.stream.run import _CONSUMER_CONFIG
 from app.stream.start_positions import describe_topic
 from benchmarks.harness.measure import TOPIC, Landings, report, size
-from lake.contracts.tables import UTC as UTC_TIME
 from lake.security import masking_policy
-from lake.security.encryption import LakeKey, associated_data
-from lake.storage import store
+from lake.security.encryption import LakeKey
+from lake.storage import record_batch, store
+from lake.storage.record_batch import Messages
 
 # isort: split
 from quixstreams import Application
@@ -66,32 +65,30 @@ class MicroBatchSink(BatchingSink):
         self.landings.note(batch.raw.messages.height)
 
     def _raw(self, held: list[SinkBatch]) -> RawBatch:
-        items = [(batch.partition, item.offset, item.timestamp, item.value) for batch in held for item in batch]
-        partitions, offsets, times, payloads = map(list, zip(*items, strict=True))
-        frame = pl.DataFrame(
-            {"kafka_partition": partitions, "kafka_offset": offsets, "kafka_time": times},
-            schema={"kafka_partition": pl.Int32, "kafka_offset": pl.Int64, "kafka_time": pl.Int64},
-        ).select(
-            pl.int_range(pl.len(), dtype=pl.UInt32).alias("row"),
-            "kafka_partition",
-            "kafka_offset",
-            pl.from_epoch("kafka_time", "ms").dt.cast_time_unit("us").dt.replace_time_zone("UTC"),
-            ingested_at=pl.lit(datetime.now(UTC)).cast(UTC_TIME),
-        )
-        where = associated_data(self._topic_id, partitions, offsets)
-        encrypted = self._encrypter.submit(
-            lambda: pl.Series(self._key.encrypt(payloads, where), dtype=pl.Binary),
-        )
-        return RawBatch(TOPIC, self._topic_id, frame, payloads, encrypted)
+        columns, now = {batch.partition: _columns(batch) for batch in held}, datetime.now(UTC)
+        bronze = self._encrypter.submit(record_batch.encrypted, TOPIC, self._topic_id, columns.items(), self._key, now)
+        return RawBatch.of(TOPIC, self._topic_id, columns, now, bronze)
+
+
+def _columns(batch: SinkBatch) -> Messages:
+    items = list(batch)
+    return Messages(
+        offsets=[item.offset for item in items],
+        times=[item.timestamp for item in items],
+        keys=[item.key for item in items],
+        headers=[None] * len(items),  # the benchmark sends none
+        values=[item.value for item in items],
+    )
 
 
 def main(bootstrap: str, events: str, out: str) -> None:
     """Stream until all events came, or nothing did for a few seconds."""
-    policy, key = masking_policy.load("display"), LakeKey(bytes(32))
+    key = LakeKey(bytes(32))
     with tempfile.TemporaryDirectory() as scratch:
         settings = configuration.load(kafka=bootstrap, data=scratch)
         lake = store.create(Path(scratch) / "lake", key)
-        landing = Landing(lake, policy, settings.dedup_key, lambda: datetime.now(UTC))
+        rules = Rules(masking_policy.load("display"), settings.dedup_key)
+        landing = Landing(lake, rules, lambda: datetime.now(UTC))
         topic_id, partitions = describe_topic(AdminClient(settings.connection.client()), TOPIC)
         for partition in partitions:
             landing.expect(topic_id, partition)
@@ -105,7 +102,7 @@ def main(bootstrap: str, events: str, out: str) -> None:
             state_dir=f"{scratch}/state",
             consumer_extra_config=_CONSUMER_CONFIG,
         )
-        sink = MicroBatchSink(topic_id, key, lambda batch: decide(batch, policy, key), landing)
+        sink = MicroBatchSink(topic_id, key, lambda batch: decide(batch, rules, key), landing)
         app.dataframe(app.topic(TOPIC, key_deserializer="bytes", value_deserializer="bytes")).sink(sink)
         app.run(count=int(events), timeout=10.0, collect=False)
         sink.settle()

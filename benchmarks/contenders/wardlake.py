@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from app import settings as configuration
+from app.stream.decide import Rules
 from app.stream.run import run_stream
 from benchmarks.harness.measure import Landings, report, size
 from lake.security import masking_policy
@@ -24,7 +25,7 @@ def stream(bootstrap: str, on_landed: Callable[[int], None]) -> int:
         run_stream(
             settings,
             lake,
-            masking_policy.load("display"),
+            Rules(masking_policy.load("display"), settings.dedup_key),
             until_caught_up=True,
             on_landed=lambda landed, _: on_landed(sum(batch.messages for batch in landed)),
         )

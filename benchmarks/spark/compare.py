@@ -15,14 +15,16 @@ import polars as pl
 
 from app import settings as configuration
 from app.services.broker import EmbeddedBroker
+from app.stream.decide import Rules
 from app.stream.run import run_stream
 from benchmarks.harness.measure import publish
 from benchmarks.harness.result import Result
 from benchmarks.spark import contender
 from lake.contracts.tables import BRONZE, QUARANTINE, SILVER, Table
 from lake.security import masking_policy
-from lake.security.encryption import LakeKey, associated_data
-from lake.storage import store
+from lake.security.encryption import LakeKey
+from lake.storage import bronze, store
+from lake.storage.store import Lake
 
 _EVENTS: Final = 50_000
 _PLACE: Final = ("kafka_partition", "kafka_offset")
@@ -45,15 +47,22 @@ def run(events: int) -> Result:
         ours, theirs = Path(scratch) / "ours", Path(scratch) / "theirs"
         settings = configuration.load(kafka=broker.bootstrap, data=str(ours))
         lake = store.create(settings.lake, LakeKey(contender.KEY))
-        run_stream(settings, lake, masking_policy.load("display"), until_caught_up=True)
+        run_stream(settings, lake, Rules(masking_policy.load("display"), settings.dedup_key), until_caught_up=True)
         theirs.mkdir()
         contender.ingest(broker.bootstrap, events, theirs)
-        return _compared(settings.lake, theirs / "lake")
+        lake.refresh()
+        return _compared(settings.lake, _messages(lake), theirs / "lake")
 
 
-def _compared(ours: Path, theirs: Path) -> Result:
+def _messages(lake: Lake) -> pl.DataFrame:
+    """Our Bronze, a row per message as Spark's."""
+    return pl.concat(bronze.messages(lake)).with_columns(opened="value")
+
+
+def _compared(ours: Path, messages: pl.DataFrame, theirs: Path) -> Result:
     taken = _rows(theirs, BRONZE).group_by("kafka_partition").agg(last=pl.col("kafka_offset").max())
-    pairs = {table: (_until(_rows(ours, table), taken), _rows(theirs, table)) for table in (BRONZE, QUARANTINE, SILVER)}
+    mine = {BRONZE: messages, QUARANTINE: _rows(ours, QUARANTINE), SILVER: _rows(ours, SILVER)}
+    pairs = {table: (_until(rows, taken), _rows(theirs, table)) for table, rows in mine.items()}
     rows: list[list[str | int]] = [
         [table.name, mine.height, other.height, _missing(mine, other) + _missing(other, mine)]
         for table, (mine, other) in pairs.items()
@@ -90,13 +99,15 @@ def _values(ours: pl.DataFrame, theirs: pl.DataFrame, value: pl.Expr) -> list[in
 
 def _payloads(ours: pl.DataFrame, theirs: pl.DataFrame) -> list[int]:
     """As ``_values``, of the payloads opened with the lake's key."""
-    return _values(_opened(ours), _opened(theirs), pl.col("opened"))
+    return _values(ours, _opened(theirs), pl.col("opened"))
 
 
 def _opened(rows: pl.DataFrame) -> pl.DataFrame:
-    at = associated_data(rows["topic_id"][0], rows["kafka_partition"], rows["kafka_offset"])
-    opened = LakeKey(contender.KEY).decrypt(rows["payload"].to_list(), at)
-    return rows.with_columns(opened=pl.Series(opened, dtype=pl.Binary))
+    """Spark encrypts each message alone, bound to its place."""
+    held, key = rows.filter(pl.col("payload").is_not_null()), LakeKey(contender.KEY)
+    places = [b"%s:%d:%d" % (topic.encode(), *at) for topic, *at in held.select("topic_id", *_PLACE).iter_rows()]
+    opened = key.decrypt(held["payload"].to_list(), places, [key.key_id] * held.height)
+    return held.with_columns(opened=pl.Series(opened, dtype=pl.Binary))
 
 
 def main() -> None:

@@ -8,22 +8,25 @@ a handful of them, with files as ``maintain`` would leave them.
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Final
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 import polars as pl
 from polars import selectors
 
 from app.settings import Settings
 from app.stream.batches import RawBatch
-from app.stream.decide import decide
+from app.stream.decide import Rules, decide
 from app.stream.landing import Landing
-from lake.contracts.tables import BRONZE, INGEST, KAFKA_COORDINATES, QUARANTINE, SILVER, Table
+from lake.contracts.tables import BRONZE, INGEST, QUARANTINE, SILVER, Table
 from lake.security import masking_policy
-from lake.security.encryption import LakeKey, associated_data
+from lake.security.encryption import LakeKey
+from lake.storage import record_batch
+from lake.storage.record_batch import Messages
 from lake.storage.store import Lake
 
+TOPIC: Final = "healthcare.data"
 TOPIC_ID: Final = "bench"
 FIRST: Final = 10**9
 """The first offset that is really landed; copies have the ones below it."""
@@ -33,8 +36,8 @@ _PSEUDONYMS: Final = ("patient_key", "visit_key")
 
 def lander(lake: Lake, settings: Settings) -> Callable[[pl.DataFrame], None]:
     """What lands messages (``kafka_partition``, ``kafka_offset``, ``payload``) as the stream does, as one batch."""
-    rules = masking_policy.load(settings.policy)
-    landing = Landing(lake, rules, settings.dedup_key, lambda: datetime.now(UTC))
+    rules = Rules(masking_policy.load(settings.policy), settings.dedup_key)
+    landing = Landing(lake, rules, lambda: datetime.now(UTC))
     for partition in range(4):
         landing.expect(TOPIC_ID, partition)
 
@@ -46,15 +49,15 @@ def lander(lake: Lake, settings: Settings) -> Callable[[pl.DataFrame], None]:
 
 def raw_batch(key: LakeKey, messages: pl.DataFrame) -> RawBatch:
     """Messages as the consumer hands them on: partition by partition, encrypted."""
-    held = messages.sort("kafka_partition", maintain_order=True)
-    payloads, now = held["payload"].to_list(), pl.lit(datetime.now(UTC)).cast(pl.Datetime("us", "UTC"))
-    where = associated_data(TOPIC_ID, held["kafka_partition"], held["kafka_offset"])
-    encrypted: Future[pl.Series] = Future()
-    encrypted.set_result(pl.Series(key.encrypt(payloads, where), dtype=pl.Binary))
-    frame = held.select(pl.int_range(pl.len(), dtype=pl.UInt32).alias("row"), "kafka_partition", "kafka_offset")
-    return RawBatch(
-        "healthcare.data", TOPIC_ID, frame.with_columns(kafka_time=now, ingested_at=now), payloads, encrypted
-    )
+    now, held = datetime.now(UTC), {}
+    for (partition,), part in sorted(messages.partition_by("kafka_partition", as_dict=True).items()):
+        nothing = [None] * part.height
+        times = [int(now.timestamp() * 1000)] * part.height
+        offsets, values = part["kafka_offset"].to_list(), part["payload"].to_list()
+        held[int(partition)] = Messages(offsets, times, nothing, nothing, values)
+    bronze: Future[pl.DataFrame] = Future()
+    bronze.set_result(record_batch.encrypted(TOPIC, TOPIC_ID, held.items(), key, now))
+    return RawBatch.of(TOPIC, TOPIC_ID, held, now, bronze)
 
 
 @dataclass(frozen=True)
@@ -74,19 +77,21 @@ class Base:
 
     def _copy_messages(self, partition: int, number: int) -> None:
         here = pl.col("kafka_partition") == partition
-        landed = self._rows(BRONZE, here)
-        opened = self.lake.key.decrypt(landed["payload"].to_list(), list(_places(landed)), landed["key_id"].to_list())
-        moved = self._moved(landed.drop("payload"), number)
-        bronze = moved.with_columns(
-            payload=pl.Series(self.lake.key.encrypt(opened, _places(moved)), dtype=pl.Binary),
-            key_id=pl.lit(self.lake.key.key_id),
-        )
-        failed = self._moved(self._rows(QUARANTINE, here), number).select(*KAFKA_COORDINATES, "reasons", "resolved_at")
-        self._append(BRONZE, bronze)
-        self._append(QUARANTINE, bronze.join(failed, on=KAFKA_COORDINATES))
+        self._append(QUARANTINE, self._moved(self._rows(QUARANTINE, here), number))
+        below, earlier = number * self.messages[partition], timedelta(days=number * self.days)
+        copies = []
+        for row, messages in self._opened(self._rows(BRONZE, here)):
+            moved = replace(messages, offsets=[offset - below for offset in messages.offsets])
+            at = row["ingested_at"] - earlier
+            copies.append(record_batch.encrypted(TOPIC, TOPIC_ID, [(partition, moved)], self.lake.key, at))
+        self._append(BRONZE, pl.concat(copies))
+
+    def _opened(self, rows: pl.DataFrame) -> Iterator[tuple[dict[str, Any], Messages]]:
+        packed = record_batch.decrypted(rows, self.lake.key)
+        return zip(rows.iter_rows(named=True), map(record_batch.unpack, packed), strict=True)
 
     def _rows(self, table: Table, which: pl.Expr | None = None) -> pl.DataFrame:
-        offset = "last_offset" if table is INGEST else "kafka_offset"
+        offset = "last_offset" if table in (INGEST, BRONZE) else "kafka_offset"
         end = pl.col("kafka_partition").replace_strict(self.messages, return_dtype=pl.Int64) + FIRST
         base = pl.col(offset).is_between(FIRST, end, closed="left")
         return self.lake.store(table).scan().filter(base if which is None else base & which).collect()
@@ -107,7 +112,3 @@ class Base:
 def _other(key: str, number: int) -> pl.Expr:
     """Pseudonyms of the copy ``number``, which stand in no other one and not in what is copied: those end otherwise."""
     return (f"{number:02x}" + pl.col(key).str.reverse().str.slice(2)).alias(key)
-
-
-def _places(rows: pl.DataFrame) -> Iterator[bytes]:
-    return iter(associated_data(TOPIC_ID, rows["kafka_partition"], rows["kafka_offset"]))

@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from app.stream.batches import RawBatch
-from app.stream.decide import decide
+from app.stream.decide import Rules, decide
 from app.stream.landing import Landing
 from benchmarks.harness.result import Chart, Ratio, Result, console
 from benchmarks.suites import bulk
@@ -35,8 +35,8 @@ def run(batches: int) -> Result:
     ends = sorted({min(2 * window, batches), *(end for end in _ENDS if 2 * window < end < batches), batches})
     with tempfile.TemporaryDirectory() as scratch:
         lake = store.create(Path(scratch) / "lake", LakeKey(bytes(32)))
-        rules = masking_policy.load("display")
-        landing = Landing(lake, rules, ("patient_id", "event_time"), lambda: datetime.now(UTC))
+        rules = Rules(masking_policy.load("display"), ("patient_id", "event_time"))
+        landing = Landing(lake, rules, lambda: datetime.now(UTC))
         landing.expect(bulk.TOPIC_ID, 0)
         for number, payloads in enumerate(_batches(batches), 1):
             batch = decide(raw_batch(lake.key, number - 1, payloads), rules, lake.key)

@@ -30,9 +30,10 @@ from app.services.broker import EmbeddedBroker
 from app.services.child_process import spawn, stop
 from benchmarks.harness.measure import TOPIC, in_a_process
 from benchmarks.harness.result import Cell, Chart, Ratio, Result, console
-from lake.contracts.tables import BRONZE, KAFKA_COORDINATES, SILVER
+from lake.contracts.tables import KAFKA_COORDINATES, SILVER
 from lake.kafka import Kafka
-from lake.storage import store
+from lake.security.encryption import LakeKey
+from lake.storage import bronze, store
 from producer.publisher import ensure_topic
 from tests.support.commands import Place
 
@@ -201,15 +202,12 @@ def _lines(seen: Path) -> list[dict[str, Any]]:
 
 def _latencies(lake: Path, seen: Path, first: float, last: float) -> pl.Series:
     """Seconds for each Silver row whose message was due in the window."""
-    opened = store.open_lake(lake)
+    opened = store.open_lake(lake, LakeKey.from_file(lake.parent / "lake.key"))
     due = pl.col("kafka_time").dt.epoch("us") / 1e6
     rows = (
-        opened.store(BRONZE)
-        .scan()
-        .select(*KAFKA_COORDINATES, due=due)
+        pl.concat(frame.select(*KAFKA_COORDINATES, due=due) for frame in bronze.messages(opened))
         .filter(pl.col("due").is_between(first, last, closed="left"))
-        .join(opened.store(SILVER).scan().select(KAFKA_COORDINATES), on=KAFKA_COORDINATES, how="semi")
-        .collect()
+        .join(opened.store(SILVER).scan().select(KAFKA_COORDINATES).collect(), on=KAFKA_COORDINATES, how="semi")
     )
     found = rows.sort("kafka_offset").join_asof(
         first_seen(seen), on="kafka_offset", by="kafka_partition", strategy="forward", check_sortedness=False

@@ -39,6 +39,7 @@ _COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4
 ACCENT: Final = _COLOURS[0]
 CONTRAST: Final = _COLOURS[1]
 QUIET: Final = _COLOURS[7]
+FAINT: Final = _COLOURS[6]
 """Grey that shows on light and on dark."""
 
 PALE: Final = "#6FA8CF"

@@ -45,6 +45,12 @@ VALUE_SETS: Final = {
 }
 """Coded fields and the values they may take."""
 
+SOURCE_FORMATS: Final = ("event", "hl7v2", "fhir")
+"""What a message can be: this contract's own JSON, HL7 v2, FHIR R4."""
+
+OUTCOMES: Final = ("silver", "quarantined", "duplicates", "ignored")
+"""What becomes of a message: one of these four, which add up to the messages."""
+
 ICD10_PATTERN: Final = r"^[A-Z][0-9][0-9A-Z](?:\.[0-9A-Z]{1,4})?$"
 """ICD-10-CM code with its dot, as in ``I21.4`` or ``U07.1``."""
 

@@ -3,8 +3,8 @@
 ========================  ==========================================  =================
 table                     a row is                                    partitioned by
 ========================  ==========================================  =================
-``bronze/events``         one Kafka message, as received, encrypted      ``ingest_date``
-``bronze/quarantine``     one message that failed, encrypted             ``ingest_date``
+``bronze/events``         one encrypted record batch of messages      ``ingest_date``
+``bronze/quarantine``     one message that failed                     ``ingest_date``
 ``silver/events``         one valid, masked, deduplicated event       ``event_date``
 ``ops/ingest``            one landed batch of one Kafka partition     ``ingest_date``
 ``ops/audit``             one access to or change of patient data     ``date``
@@ -29,6 +29,9 @@ from lake.contracts import event
 KAFKA_COORDINATES: Final = ("topic_id", "kafka_partition", "kafka_offset")
 """What names a message for ever: the topic's id at the broker, the partition and the offset."""
 
+EVENT_COORDINATES: Final = (*KAFKA_COORDINATES, "event_index")
+"""What names an event for ever: its message, and which of the message's events it is."""
+
 UTC: Final = pl.Datetime("us", "UTC")
 
 
@@ -44,38 +47,56 @@ class KafkaCoordinates(dy.Schema):
     kafka_offset = dy.Int64(nullable=False, min=0)
 
 
-class Bronze(KafkaCoordinates):
-    """``bronze/events``: every message as it was received.
+class Bronze(dy.Schema):
+    """``bronze/events``: consecutive messages of one partition as they were received, encrypted as one.
 
-    ``payload`` is encrypted (AES-256-GCM, key ``key_id``) and null for a tombstone. The Kafka key and headers are
-    not stored: the key is the MRN.
+    ``payload`` is a record batch (``lake.storage.record_batch``) with the Kafka keys, headers, times, offsets and
+    values of its ``messages``, encrypted with the key ``key_id`` (AES-256-GCM). Offsets between the first and the last
+    may be missing: Kafka has such gaps after transactions and compaction. Outside of the payload there is no Kafka
+    key: it is the MRN.
     """
 
     topic = dy.String(nullable=False)
-    kafka_time = _utc(nullable=True)
+    topic_id = dy.String(nullable=False, min_length=1)
+    kafka_partition = dy.Int32(nullable=False, min=0)
+    first_offset = dy.Int64(nullable=False, min=0)
+    last_offset = dy.Int64(nullable=False, min=0)
+    messages = dy.Int64(nullable=False, min=1)
     ingested_at = _utc()
     key_id = dy.String(nullable=False, regex="^[0-9a-f]{16}$")
-    payload = dy.Binary(nullable=True)
+    payload = dy.Binary(nullable=False)
     ingest_date = dy.Date(nullable=False)
 
+    @dy.rule()
+    def messages_fit_their_offsets(cls) -> pl.Expr:
+        """No more messages than offsets."""
+        return pl.col("messages") <= pl.col("last_offset") - pl.col("first_offset") + 1
 
-class Quarantine(Bronze):
+
+class Quarantine(KafkaCoordinates):
     """``bronze/quarantine``: a message that failed, with the names of the rules it broke, never a value.
 
-    ``resolved_at`` is when a later ``quarantine replay`` or ``replay`` took it in; until then it is null.
+    Its payload is in Bronze alone. ``resolved_at`` is when a later ``quarantine replay`` or ``replay`` took it in;
+    until then it is null.
     """
 
+    topic = dy.String(nullable=False)
+    ingested_at = _utc()
     reasons = dy.List(dy.String(nullable=False), nullable=False, min_length=1)
     resolved_at = _utc(nullable=True)
+    ingest_date = dy.Date(nullable=False)
 
 
 class Silver(KafkaCoordinates):
     """``silver/events``: one event, masked under ``policy``.
 
+    ``event_index`` numbers the events of one message from 0; ``source_format`` is the format it was sent in.
     ``event_time`` is an instant; ``event_date`` its UTC date. ``content_hash`` is a keyed fingerprint of the
     record as received, less ``message_id``: it tells an exact duplicate from a conflict.
     """
 
+    event_index = dy.Int32(nullable=False, min=0)
+    source_format = dy.String(nullable=False)
     message_id = dy.String(nullable=False)
     event_type = dy.String(nullable=False)
     event_time = _utc()
@@ -111,6 +132,11 @@ class Silver(KafkaCoordinates):
         return pl.col("event_type").is_in(event.EVENT_TYPES)
 
     @dy.rule()
+    def source_format_allowed(cls) -> pl.Expr:
+        """A format that the stream decodes."""
+        return pl.col("source_format").is_in(event.SOURCE_FORMATS)
+
+    @dy.rule()
     def coded_values_allowed(cls) -> pl.Expr:
         """Sex, severity and disposition are null or of their value set."""
         coded = ("sex", "severity", "disposition")
@@ -134,7 +160,9 @@ FIELD_COUNTS: Final = ("field", "present", "masked", "redacted", "missing")
 class Ingest(dy.Schema):
     """``ops/ingest``: what one batch of one partition came to; counts and seconds only.
 
-    ``messages = silver + quarantined + duplicates``. ``rules`` counts broken rules (a message can break
+    ``messages = silver + quarantined + duplicates + ignored``, all four in messages; ``events`` counts the Silver rows.
+    A message of several events is decided as a whole: quarantined if one of them breaks a rule, ignored if it holds
+    none, a duplicate if all are exact duplicates, else silver. ``rules`` counts broken rules (a message can break
     several), ``fields`` counts PHI fields of the Silver rows: present = masked + redacted. ``kind`` is
     ``stream``, or ``replay`` and ``quarantine_replay`` for rows which those wrote (messages 0 in the latter).
     """
@@ -149,6 +177,8 @@ class Ingest(dy.Schema):
     silver = dy.Int64(nullable=False)
     quarantined = dy.Int64(nullable=False)
     duplicates = dy.Int64(nullable=False)
+    ignored = dy.Int64(nullable=False)
+    events = dy.Int64(nullable=False)
     unknown_fields = dy.Int64(nullable=False)
     rules = dy.List(dy.Struct({"rule": dy.String(nullable=True), "messages": dy.Int64(nullable=True)}), nullable=False)
     fields = dy.List(
@@ -166,7 +196,7 @@ class Ingest(dy.Schema):
     @dy.rule()
     def every_message_is_accounted_for(cls) -> pl.Expr:
         """The conservation law, per row."""
-        return pl.col("messages") == pl.col("silver") + pl.col("quarantined") + pl.col("duplicates")
+        return pl.col("messages") == pl.sum_horizontal(event.OUTCOMES)
 
 
 class Audit(dy.Schema):

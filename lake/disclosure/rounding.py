@@ -126,7 +126,8 @@ FIGURES: Final[Mapping[str, Mapping[str, Figure]]] = {
     | _AGAIN
     | {"alos_days": Mean("discharges"), "mortality_rate": Rate("deaths", "discharges")},
     "compliance": _columns(_DIMENSION, "day", "policy", "month")
-    | _columns(_NOT_OF_PEOPLE, "messages", "silver", "quarantined", "duplicates", "fields", "rules")
+    | _columns(_NOT_OF_PEOPLE, "messages", "silver", "quarantined", "duplicates", "ignored")
+    | _columns(_NOT_OF_PEOPLE, "fields", "rules")
     | _columns(_NOT_OF_PEOPLE, "rows_scanned", "rows_broken", "masking_success_rate"),
     "compliance_fields": _columns(_DIMENSION, "day", "policy", "field")
     | _columns(_NOT_OF_PEOPLE, "present", "masked", "redacted", "missing"),

@@ -142,6 +142,7 @@ class Compliance(dy.Schema):
     silver = dy.Int64(nullable=False)
     quarantined = dy.Int64(nullable=False)
     duplicates = dy.Int64(nullable=False)
+    ignored = dy.Int64(nullable=False)
     fields = dy.List(
         dy.Struct(
             {"field": dy.String(nullable=True)}

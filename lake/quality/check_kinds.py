@@ -100,6 +100,11 @@ def rows_in(rows: pl.LazyFrame) -> int:
     return int(rows.select(pl.len()).collect(engine="streaming").item())
 
 
+def sum_of(rows: pl.LazyFrame, column: str) -> int:
+    """What a column adds up to."""
+    return int(rows.select(pl.col(column).sum()).collect(engine="streaming").item())
+
+
 def percent(share: float) -> str:
     """A share as it is shown."""
     return f"{100 * share:.1f} %"

@@ -11,7 +11,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from lake.contracts.tables import LANDED, Table
 from lake.errors import UsageError
 from lake.quality.check_kinds import RowKind, TableKind
-from lake.quality.key_checks import DedupKey, References, Unique
+from lake.quality.key_checks import DedupKey, HasMessage, References, Unique
 from lake.quality.row_checks import Accepted, Contract, Masked, Nulls, Share
 from lake.quality.source import KNOWN
 from lake.quality.table_checks import Census, Conservation, Freshness, Ratio, Referenced, Schema, Total, Volume
@@ -23,6 +23,7 @@ KINDS: Final[Mapping[str, type[RowKind | TableKind]]] = {
     "contract": Contract,
     "dedup_key": DedupKey,
     "freshness": Freshness,
+    "has_message": HasMessage,
     "masked": Masked,
     "nulls": Nulls,
     "ratio": Ratio,

@@ -7,7 +7,7 @@ import polars as pl
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from lake.contracts.tables import KAFKA_COORDINATES, Table
+from lake.contracts.tables import BRONZE, KAFKA_COORDINATES, Table
 from lake.quality.check_kinds import STRICT, TableKind, Verdict, rows_in, some_rows
 from lake.quality.key_chunks import by_day, by_hash, by_offset, total
 from lake.quality.source import KNOWN, Source
@@ -77,12 +77,48 @@ class References(TableKind):
 
         count = rows_in(rows)
         some_rows(count)
-        turns = (
-            by_offset(rows, KAFKA_COORDINATES[2], count)
-            if KAFKA_COORDINATES[2] in key
-            else by_hash(key, rows_in(known))
-        )
-        found = total(turns or [pl.lit(value=True)], orphans)
+        found = total(by_hash(key, rows_in(known)) or [pl.lit(value=True)], orphans)
+        return Verdict(f"{count:,} rows: {found:,} point nowhere", found == 0)
+
+
+@dataclass(frozen=True, config=STRICT)
+class HasMessage(TableKind):
+    """Every row's offset is within one of Bronze's record batches. ``verify`` opens them and looks inside."""
+
+    expected = f"every message in {BRONZE.name}"
+
+    def columns(self) -> Collection[str]:
+        """The message's place."""
+        return KAFKA_COORDINATES
+
+    def others(self) -> Collection[str]:
+        """Bronze."""
+        return (BRONZE.name,)
+
+    def observe(self, source: Source, table: Table) -> Verdict:
+        """Counts the rows whose offset is in none."""
+        partition, (_, _, offset) = list(KAFKA_COORDINATES[:2]), KAFKA_COORDINATES
+        rows = source.rows(table).select(KAFKA_COORDINATES)
+        batches = source.whole(BRONZE).select(*partition, "first_offset", "last_offset").sort("first_offset")
+
+        def orphans(turn: pl.Expr) -> pl.LazyFrame:
+            held = (
+                rows.filter(turn)
+                .sort(offset)
+                .join_asof(
+                    batches,
+                    left_on=offset,
+                    right_on="first_offset",
+                    by=partition,
+                    strategy="backward",
+                    check_sortedness=False,
+                )
+            )
+            return held.filter((pl.col(offset) <= pl.col("last_offset")).fill_null(value=False).not_()).select(pl.len())
+
+        count = rows_in(rows)
+        some_rows(count)
+        found = total(by_offset(rows, offset, count), orphans)
         return Verdict(f"{count:,} rows: {found:,} point nowhere", found == 0)
 
 

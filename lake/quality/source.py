@@ -11,6 +11,7 @@ import polars as pl
 from deltalake import DeltaTable
 
 from lake.contracts.tables import (
+    BRONZE,
     DERIVED,
     INCOMPLETE,
     INGEST,
@@ -98,14 +99,14 @@ class Source:
         return self._handles[table.name]
 
     def whole(self, table: Table) -> pl.LazyFrame:
-        """All rows of the table, as its contract has them; encrypted payloads are left unread (null).
+        """All rows of the table, as its contract has them; encrypted payloads are left unread (empty).
 
         Raises ``NothingToCheckError`` where there is no such table yet, or it is not of its schema.
         """
         handle = self.handle(table)
         if dict(stored_schema(handle)) != dict(table.polars_schema):
             raise NothingToCheckError(f"{table.name} is not of its schema")
-        unread = [pl.lit(None, pl.Binary).alias("payload")] if "payload" in table.polars_schema else []
+        unread = [pl.lit(b"").alias("payload")] if "payload" in table.polars_schema else []
         return scan(handle, table).with_columns(unread)
 
     def rows(self, table: Table) -> pl.LazyFrame:
@@ -118,7 +119,7 @@ class Source:
             raise NothingToCheckError("no build has read these events yet")
         if read_up_to is None:
             return rows
-        offset = "last_offset" if table is INGEST else KAFKA_COORDINATES[2]
+        offset = "last_offset" if table in (INGEST, BRONZE) else KAFKA_COORDINATES[2]
         read = _reached(read_up_to, offset)
         if self.part == "built":
             return rows.filter(read)

@@ -9,6 +9,7 @@ import polars as pl
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from lake.contracts.event import OUTCOMES
 from lake.contracts.tables import BRONZE, KAFKA_COORDINATES, QUARANTINE, SILVER, VISITS, Table
 from lake.quality.check_kinds import (
     STRICT,
@@ -22,6 +23,7 @@ from lake.quality.check_kinds import (
     percent,
     rows_in,
     some_rows,
+    sum_of,
 )
 from lake.quality.source import KNOWN, NothingToCheckError, Source, stored_schema
 
@@ -116,17 +118,21 @@ class Volume(TableKind):
 
 @dataclass(frozen=True, config=STRICT)
 class Ratio(TableKind):
-    """The table has at most so many rows (that meet ``where``) for each row of another table."""
+    """The table has at most so many rows (that meet ``where``) for each row of another table.
+
+    With ``adding_up``, for each one of that column's sum.
+    """
 
     to: str
     at_most: Rate
     where: Condition | None = None
+    adding_up: str | None = None
     min_rows: Number = 1
 
     @property
     def expected(self) -> str:
         """The limit."""
-        return f"at most {percent(self.at_most)} of the rows of {self.to}"
+        return f"at most {percent(self.at_most)} of the {self.adding_up or 'rows'} of {self.to}"
 
     def columns(self) -> Collection[str]:
         """The columns of ``where``."""
@@ -138,7 +144,8 @@ class Ratio(TableKind):
 
     def observe(self, source: Source, table: Table) -> Verdict:
         """The rows of both."""
-        base = rows_in(source.rows(KNOWN[self.to]))
+        other = source.rows(KNOWN[self.to])
+        base = rows_in(other) if self.adding_up is None else sum_of(other, self.adding_up)
         some_rows(base, self.min_rows)
         rows = rows_in(source.rows(table).filter(condition(self.where)))
         return Verdict(f"{rows:,} against {base:,} ({percent(rows / base)})", rows / base <= self.at_most)
@@ -207,12 +214,12 @@ class Census(TableKind):
 
 @dataclass(frozen=True, config=STRICT)
 class Conservation(TableKind):
-    """Per partition: messages = silver + quarantined + duplicates, and the books agree with the rows.
+    """Per partition: messages = silver + quarantined + duplicates + ignored, and the books agree with the rows.
 
     A landing that a crash cut short does not count yet: the next one completes it.
     """
 
-    expected = "messages = silver + quarantined + duplicates"
+    expected = "messages = silver + quarantined + duplicates + ignored"
 
     def others(self) -> Collection[str]:
         """The tables that a message can be in."""
@@ -220,20 +227,30 @@ class Conservation(TableKind):
 
     def observe(self, source: Source, table: Table) -> Verdict:
         """Counts the partitions in which it does not hold."""
-        landed = source.landed()
-        books = source.rows(table).rename({"last_offset": KAFKA_COORDINATES[2]}).filter(landed).group_by(_PARTITION)
-        law = books.agg(pl.col("messages", "silver", "quarantined", "duplicates").sum())
-        unresolved = {QUARANTINE.name: pl.col("resolved_at").is_null()}
-        for name in self.others():
-            rows = source.rows(KNOWN[name]).filter(landed, unresolved.get(name, pl.lit(value=True)))
-            counted = rows.group_by(_PARTITION).agg(pl.len().cast(pl.Int64).alias(name))
-            law = law.join(counted, on=_PARTITION, how="full", coalesce=True)
+        landed, last = source.landed(), {"last_offset": KAFKA_COORDINATES[2]}
+        rows = pl.len().cast(pl.Int64)
+        waiting = pl.col("resolved_at").is_null().sum().cast(pl.Int64)
+        law = (
+            source.rows(table)
+            .rename(last)
+            .filter(landed)
+            .group_by(_PARTITION)
+            .agg(pl.col("messages", "events", *OUTCOMES).sum())
+        )
+        for other, counted in (
+            (source.rows(BRONZE).rename(last), pl.col("messages").sum().alias(BRONZE.name)),
+            (source.rows(SILVER), rows.alias(SILVER.name)),
+            (source.rows(QUARANTINE), waiting.alias(QUARANTINE.name)),
+        ):
+            law = law.join(
+                other.filter(landed).group_by(_PARTITION).agg(counted), on=_PARTITION, how="full", coalesce=True
+            )
         frame = law.collect(engine="streaming").fill_null(0)
         some_rows(frame.height)
         off = frame.filter(
-            (pl.col("messages") != pl.col("silver") + pl.col("quarantined") + pl.col("duplicates"))
+            (pl.col("messages") != pl.sum_horizontal(OUTCOMES))
             | (pl.col("messages") != pl.col(BRONZE.name))
-            | (pl.col("silver") != pl.col(SILVER.name))
+            | (pl.col("events") != pl.col(SILVER.name))
             | (pl.col("quarantined") != pl.col(QUARANTINE.name))
         )
         return Verdict(

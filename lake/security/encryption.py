@@ -2,7 +2,7 @@
 
 One 32-byte key per lake. Pseudonyms use it as it is (contract: HMAC-SHA-256 with the lake's key); the cipher
 and the content fingerprint each use a key derived from it (HKDF-SHA-256, RFC 5869), so that no key serves two
-algorithms. Nonces are random, 96 bit, one per message (NIST SP 800-38D 8.2.2: at most 2^32 messages a key).
+algorithms. Nonces are random, 96 bit, one per record batch (NIST SP 800-38D 8.2.2: at most 2^32 messages a key).
 
 When the key is rotated, payloads are encrypted with the new one. Pseudonyms and fingerprints stay: history is linked
 and deduplicated by them. So the lake's first key, its *identity*, goes on making them. It is kept in the lake,
@@ -16,7 +16,6 @@ import os
 import struct
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import repeat
 from pathlib import Path
 from typing import Final
 
@@ -133,7 +132,7 @@ class LakeKey:
         return _text(nonce + self._bundle_cipher().encrypt(nonce, json.dumps(keys).encode(), lake_id.encode()))
 
     def opened(self, key_bundle: str, lake_id: str) -> "LakeKey":
-        """The same key with what an key bundle holds. Raises ``LakeError`` where it is not of this key and lake."""
+        """The same key with what a key bundle holds. Raises ``LakeError`` where it is not of this key and lake."""
         try:
             encrypted = base64.b64decode(key_bundle, validate=True)
             nonce, content = encrypted[:NONCE_BYTES], encrypted[NONCE_BYTES:]
@@ -151,31 +150,28 @@ class LakeKey:
     def _bundle_cipher(self) -> AESGCM:
         return AESGCM(_derive(self._key, b"wardlake keys v1"))
 
-    def encrypt(self, payloads: Sequence[bytes | None], associated_data: Iterable[bytes]) -> list[bytes | None]:
-        """Encrypt each payload: 12-byte nonce, ciphertext, 16-byte tag. A tombstone (``None``) stays ``None``.
+    def encrypt(self, payloads: Sequence[bytes], associated_data: Sequence[bytes]) -> list[bytes]:
+        """Encrypt each payload: 12-byte nonce, ciphertext, 16-byte tag.
 
-        ``associated_data`` gives each payload its own (see the function of that name). It is authenticated, so that an
-        encrypted payload which was moved to another row no longer opens.
+        ``associated_data`` is authenticated with it, each payload's own: with other data it no longer opens.
         """
-        nonces = os.urandom(NONCE_BYTES * len(payloads))
         encrypt = self._cipher.encrypt
         return [
-            None if payload is None else (nonce := nonces[i : i + NONCE_BYTES]) + encrypt(nonce, payload, at)
-            for payload, at, i in zip(payloads, associated_data, range(0, len(nonces), NONCE_BYTES), strict=True)
+            (nonce := os.urandom(NONCE_BYTES)) + encrypt(nonce, payload, at)
+            for payload, at in zip(payloads, associated_data, strict=True)
         ]
 
     def decrypt(
-        self, encrypted: Sequence[bytes | None], associated_data: Iterable[bytes], key_ids: Iterable[str] | None = None
-    ) -> list[bytes | None]:
-        """Open what ``encrypt`` made, each payload with the key that its row names (None: all with this one).
+        self, encrypted: Sequence[bytes], associated_data: Sequence[bytes], key_ids: Iterable[str]
+    ) -> list[bytes]:
+        """Open what ``encrypt`` made, each payload with the key that is named for it.
 
-        Raises ``LakeError`` when a key is not known here, or key or place is not the one it was encrypted with.
+        Raises ``LakeError`` when a key is not known here, or key or associated data is not what it was encrypted with.
         """
-        ciphers, named = self._ciphers, repeat(self.key_id, len(encrypted)) if key_ids is None else key_ids
         try:
             return [
-                None if item is None else ciphers[key_id].decrypt(item[:NONCE_BYTES], item[NONCE_BYTES:], at)
-                for item, at, key_id in zip(encrypted, associated_data, named, strict=True)
+                self._ciphers[key_id].decrypt(item[:NONCE_BYTES], item[NONCE_BYTES:], at)
+                for item, at, key_id in zip(encrypted, associated_data, key_ids, strict=True)
             ]
         except KeyError as error:
             raise LakeError(
@@ -193,8 +189,8 @@ class LakeKey:
             ) from None
 
     def renew(
-        self, encrypted: Sequence[bytes | None], associated_data: Sequence[bytes], key_ids: Sequence[str]
-    ) -> list[bytes | None]:
+        self, encrypted: Sequence[bytes], associated_data: Sequence[bytes], key_ids: Sequence[str]
+    ) -> list[bytes]:
         """The payloads encrypted with this key; those that are so already stay as they are. Raises as ``decrypt``."""
         old = [row for row, key_id in enumerate(key_ids) if key_id != self.key_id]
         where = [associated_data[row] for row in old]
@@ -225,12 +221,6 @@ class LakeKey:
             digest.update(value)
             made.append(digest.digest())
         return list(struct.unpack(f"<{len(made)}q", b"".join(made)))
-
-
-def associated_data(topic_id: str, partitions: Iterable[int], offsets: Iterable[int]) -> Iterable[bytes]:
-    """Where each message stands, as bytes to authenticate its payload with."""
-    topic = topic_id.encode()
-    return (b"%s:%d:%d" % (topic, partition, offset) for partition, offset in zip(partitions, offsets, strict=True))
 
 
 def _block(key: bytes, pad: int) -> pl.Expr:

@@ -37,8 +37,10 @@ def append(root: Path, action: str, detail: str, rows: int | None = None, who: s
     frame, reason = pl.DataFrame([row], schema=AUDIT.polars_schema), ""
     for _ in range(_TRIES):
         try:
+            if reason and _is_there(root, frame):
+                return
             DeltaStore(root, AUDIT).append(frame, {})
-        except DeltaError as error:  # another was first, or tidied the log that the handle stood on
+        except DeltaError as error:  # another was first, or tidied the log; or it was written, and the answer was lost
             reason = kind_of(error)
         except Exception as error:
             reason = kind_of(error)
@@ -51,6 +53,11 @@ def append(root: Path, action: str, detail: str, rows: int | None = None, who: s
         expected=f"a table that {user()} may write, and room on the disk",
         next_move=f"mend {root / AUDIT.name} and run it again",
     )
+
+
+def _is_there(root: Path, row: pl.DataFrame) -> bool:
+    found = DeltaStore(root, AUDIT).scan(row["date"].to_list())
+    return not found.collect().join(row, on=row.columns, how="semi", nulls_equal=True).is_empty()
 
 
 def user() -> str:

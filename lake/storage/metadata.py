@@ -14,8 +14,8 @@ from lake.errors import LakeError
 from lake.security.encryption import LakeKey
 
 METADATA_FILE: Final = "wardlake.json"
-FORMAT: Final = 2
-"""A Wardlake that knows format 1 only knows no rotation: it would make other pseudonyms with the new key."""
+FORMAT: Final = 3
+"""Bronze in record batches. A lake of another format is not opened."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,11 @@ class LakeMetadata:
         return replace(self, format=FORMAT, key_id=key.key_id, keys=key.key_bundle(self.lake_id))
 
 
-def read(root: Path) -> LakeMetadata:
-    """The metadata of the lake at ``root``. Raises ``LakeError`` where there is no lake that this version can open."""
+def read(root: Path, *, any_format: bool = False) -> LakeMetadata:
+    """The metadata of the lake at ``root``.
+
+    Raises ``LakeError`` where there is none, or, but for ``any_format``, one that this version cannot open.
+    """
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         raise LakeError(
             f"there is no lake at {root}",
@@ -67,12 +70,13 @@ def read(root: Path) -> LakeMetadata:
             expected=f"a folder with {METADATA_FILE}, or an empty or absent one to make a lake in",
             next_move="set WARDLAKE_LAKE to another path",
         ) from None
-    if metadata.format > FORMAT:
+    if metadata.format != FORMAT and not any_format:
+        newer = metadata.format > FORMAT
         raise LakeError(
-            f"the lake at {root} was made by a newer version of Wardlake",
+            f"the lake at {root} was made by {'a newer' if newer else 'an older'} version of Wardlake",
             got=f"lake format {metadata.format}",
-            expected=f"{FORMAT} or older",
-            next_move="upgrade Wardlake",
+            expected=f"lake format {FORMAT}",
+            next_move="upgrade Wardlake" if newer else "set WARDLAKE_LAKE to another folder and send the events again",
         )
     return metadata
 

@@ -12,7 +12,8 @@ the handle whose positions were read. delta-rs by itself does not refuse a repea
 
 import contextlib
 import os
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -32,8 +33,9 @@ from lake.storage.parquet import SEALED_WRITER, SEARCHED, WRITER, append_writer
 
 LOCK: Final = ".landing.lock"
 LANDING_APP: Final = "wardlake:landing"
-"""The Delta ``txn`` app id that numbers landings: one at a time in the whole lake, each with one more than the last."""
+"""The Delta ``txn`` app id that numbers landings which take turns in the whole lake, from 1."""
 
+_TRY_SECONDS: Final = 0.05
 _CHECKPOINT_EVERY: Final = 20  # commits
 COMPACT_EVERY: Final = 100
 """Commits of a table, or landings, from one look for many small files to the next."""
@@ -292,13 +294,35 @@ class Lake:
         """The store of one table."""
         return self.stores[table.name]
 
-    def landing_lock(self) -> FileLock:
-        """One landing, replay or table swap at a time on this machine. The kernel frees it when a process dies.
+    @contextlib.contextmanager
+    def landing_lock(self) -> Iterator[None]:
+        """Nothing else lands, replays or swaps tables on this machine. The kernel frees it when a process dies.
 
         It keeps peers from deciding on the same rows at once; the Delta fence, not the lock, is what forbids
         writing them twice.
         """
-        return FileLock(self.root / LOCK, thread_local=False, mode=0o600)
+        with self._lock(LOCK):
+            for path in sorted(self.root.glob(f"{LOCK}.*")):
+                with self._lock(path.name):  # what was begun beside others ends first
+                    pass
+            yield
+
+    @contextlib.contextmanager
+    def landing_beside_others(self, partition: int) -> Iterator[None]:
+        """A landing that begins with this partition, beside landings of other partitions."""
+        own = self._lock(f"{LOCK}.{partition}")
+        while not own.is_locked:
+            with self._lock(LOCK), contextlib.suppress(Timeout):
+                own.acquire(blocking=False)
+            if not own.is_locked:  # a landing of this partition goes on: wait without keeping the others out
+                time.sleep(_TRY_SECONDS)
+        try:
+            yield
+        finally:
+            own.release()
+
+    def _lock(self, name: str) -> FileLock:
+        return FileLock(self.root / name, thread_local=False, mode=0o600)
 
     def refresh(self) -> None:
         """Bring every table's snapshot up to date."""
@@ -353,7 +377,7 @@ def create(root: Path, key: LakeKey, *, demo: bool = False) -> Lake:
 def open_lake(root: Path, key: LakeKey | None = None) -> Lake:
     """Open an existing lake, with its key where encrypted or keyed values are needed.
 
-    Raises ``LakeError`` when there is no lake at ``root``, when a newer version made it, or when ``key`` is not
+    Raises ``LakeError`` when there is no lake at ``root``, when another version made it, or when ``key`` is not
     the one it was made with.
     """
     metadata = marking.read(root)
@@ -375,8 +399,8 @@ def exists(root: Path) -> bool:
 
 
 def is_demo(root: Path) -> bool:
-    """Whether the lake at ``root`` was made by a demo. Raises ``LakeError`` as ``open_lake`` does."""
-    return marking.read(root).demo
+    """Whether the lake at ``root``, of any format, was made by a demo. Raises ``LakeError`` where it is no lake."""
+    return marking.read(root, any_format=True).demo
 
 
 def keep(root: Path) -> None:

@@ -19,6 +19,7 @@ from typing import Any, Final, Literal
 from urllib.parse import unquote
 
 from deltalake import CommitProperties, Transaction
+from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction, RemoveAction
 
 from lake.contracts.tables import Table
@@ -76,6 +77,11 @@ def finish(lake: Lake) -> None:
     shutil.rmtree(root, ignore_errors=True)
 
 
+def begun(root: Path) -> bool:
+    """Whether a rebuild of the lake at ``root`` goes on, or was cut short before its table swap was carried through."""
+    return (root / FOLDER).exists()
+
+
 def pending(root: Path) -> bool:
     """Whether the lake at ``root`` has a table swap to be carried through."""
     return (root / FOLDER / _NOTE).exists()
@@ -83,9 +89,15 @@ def pending(root: Path) -> bool:
 
 def _take(built: DeltaStore, store: DeltaStore, mode: Mode, rebuild: int) -> None:
     with store.rewriting():
-        store.refresh()
-        if (store.handle.transaction_version(REBUILD_APP) or 0) < rebuild:
-            _take_alone(built, store, mode, rebuild)
+        for last in (False, True):
+            store.refresh()
+            if store.position_of(REBUILD_APP) >= rebuild:
+                return
+            try:
+                _take_alone(built, store, mode, rebuild)
+            except CommitFailedError:  # it may have been made all the same: the next look tells
+                if last:
+                    raise
 
 
 def _take_alone(built: DeltaStore, store: DeltaStore, mode: Mode, rebuild: int) -> None:

@@ -98,9 +98,8 @@ def law(truth: Truth) -> str:
     """The line that says where every message is."""
     _, counts = truth
     silver, quarantined, duplicates = counts["events"], sum(counts["corrupt"].values()), counts["duplicates"]
-    return (
-        f"{counts['messages']:,} messages = {silver:,} silver + {quarantined:,} quarantined + {duplicates:,} duplicates"
-    )
+    parts = {"silver": silver, "quarantined": quarantined, "duplicates": duplicates, "ignored": 0}
+    return f"{counts['messages']:,} messages = " + " + ".join(f"{number:,} {name}" for name, number in parts.items())
 
 
 def figures(ran: Ran) -> dict[str, str]:

@@ -1,6 +1,8 @@
 """Deduplication against a naive one with a dictionary; the order of polls and the cut of batches change nothing."""
 
+from collections import Counter
 from collections.abc import Iterable
+from itertools import groupby
 from typing import Any, Final
 
 import polars as pl
@@ -12,25 +14,31 @@ from app.stream.transforms.deduplicate import Deduplicated, deduplicate
 KEY: Final = ("patient_key", "bed")
 SCHEMA: Final = {
     "kafka_partition": pl.Int32, "kafka_offset": pl.Int64, "patient_key": pl.String, "bed": pl.String,
-    "content_hash": pl.Int64,
+    "content_hash": pl.Int64, "event_index": pl.Int32,
 }  # fmt: skip
 KNOWN: Final = {name: SCHEMA[name] for name in (*KEY, "content_hash")}
-Row = tuple[int, int, str, str | None, int]
+Row = tuple[int, int, str, str | None, int, int]
 Place = tuple[int, int]
 
 
 @st.composite
 def streams(draw: st.DrawFn) -> list[Row]:
-    """Rows of two partitions: exact duplicates share a partition, as the contract has it; offsets may have gaps."""
+    """Events of two partitions: exact duplicates share a partition, as the contract has it.
+
+    Offsets may have gaps, and a message may hold several events.
+    """
     drawn = draw(
         st.lists(st.tuples(st.integers(0, 3), st.sampled_from([None, "B1", "B2"]), st.integers(-1, 1)), max_size=20)
     )
-    gaps = draw(st.lists(st.integers(1, 3), min_size=len(drawn), max_size=len(drawn)))
+    gaps = draw(st.lists(st.integers(0, 3), min_size=len(drawn), max_size=len(drawn)))
     offsets = [0, 0]
     rows: list[Row] = []
+    held = Counter[Place]()
     for (patient, bed, content), gap in zip(drawn, gaps, strict=True):
         partition = patient % 2
-        rows.append((partition, offsets[partition], f"p{patient}", bed, content))
+        place = (partition, offsets[partition])
+        rows.append((*place, f"p{patient}", bed, content, held[place]))
+        held[place] += 1
         offsets[partition] += gap
     return rows
 
@@ -47,28 +55,46 @@ def split(rows: Iterable[Row], known: dict[tuple[str, str | None], int]) -> Dedu
     return deduplicate(pl.DataFrame(list(rows), schema=SCHEMA, orient="row"), frame, KEY)
 
 
-def places(frame: pl.DataFrame) -> set[Place]:
-    found = list(frame.select("kafka_partition", "kafka_offset").iter_rows())
+def messages(rows: Iterable[Row]) -> list[tuple[Place, list[Row]]]:
+    """Messages with their events, by partition and offset."""
+    ordered = sorted(rows, key=lambda row: (*row[:2], row[5]))
+    return [(place, list(events)) for place, events in groupby(ordered, key=lambda row: row[:2])]
+
+
+def places(frame: pl.DataFrame, *more: str) -> set[tuple[int, ...]]:
+    found = list(frame.select("kafka_partition", "kafka_offset", *more).iter_rows())
     assert len(set(found)) == len(found)
     return set(found)
 
 
-def answer(done: Deduplicated) -> tuple[set[Place], set[Place], set[Place]]:
-    return places(done.fresh), places(done.duplicates), places(done.conflicts)
+Answer = tuple[set[tuple[int, ...]], set[tuple[int, ...]], set[tuple[int, ...]]]
+"""Events that are fresh, messages that are duplicates, messages that are conflicts."""
 
 
-def naive(rows: Iterable[Row], known: dict[tuple[str, str | None], int]) -> tuple[set[Place], set[Place], set[Place]]:
-    """One row at a time, by partition and offset, against a dictionary of what was seen."""
+def answer(done: Deduplicated) -> Answer:
+    return places(done.fresh, "event_index"), places(done.duplicates), places(done.conflicts)
+
+
+def naive(rows: Iterable[Row], known: dict[tuple[str, str | None], int]) -> Answer:
+    """One message at a time, by partition and offset, against a dictionary of what was seen."""
     seen = dict(known)
-    fresh, duplicates, conflicts = set(), set(), set()
-    for partition, offset, patient, bed, content in sorted(rows, key=lambda row: row[:2]):
-        key = (patient, bed)
-        if key not in seen:
-            seen[key] = content
-            fresh.add((partition, offset))
+    answer: Answer = (set(), set(), set())
+    for place, events in messages(rows):
+        within = dict(seen)
+        fresh = []
+        for *_, patient, bed, content, index in events:
+            if (patient, bed) not in within:
+                within[patient, bed] = content
+                fresh.append((*place, index))
+        if any(within[patient, bed] != content for *_, patient, bed, content, _ in events):
+            answer[2].add(place)
+            continue
+        seen = within
+        if fresh:
+            answer[0].update(fresh)
         else:
-            (duplicates if seen[key] == content else conflicts).add((partition, offset))
-    return fresh, duplicates, conflicts
+            answer[1].add(place)
+    return answer
 
 
 @given(streams(), standing())
@@ -77,11 +103,13 @@ def test_it_splits_as_the_naive_one_does(rows: list[Row], known: dict[Any, int])
 
 
 @given(streams(), standing())
-def test_every_row_is_in_exactly_one_place_and_unchanged(rows: list[Row], known: dict[Any, int]) -> None:
+def test_every_message_is_in_exactly_one_place_and_unchanged(rows: list[Row], known: dict[Any, int]) -> None:
     done = split(rows, known)
     assert all(dict(part.schema) == SCHEMA for part in done)
-    assert sorted(row[:2] for part in done for row in part.iter_rows()) == sorted(row[:2] for row in rows)
-    assert set(pl.concat(done).iter_rows()) == set(rows)
+    fresh, duplicates, conflicts = ({row[:2] for row in part.iter_rows()} for part in done)
+    assert fresh | duplicates | conflicts == {row[:2] for row in rows}
+    assert len(fresh) + len(duplicates) + len(conflicts) == len(messages(rows))
+    assert set(pl.concat(done).iter_rows()) <= set(rows)
 
 
 @given(streams(), standing(), st.randoms(use_true_random=False))
@@ -94,21 +122,21 @@ def test_the_order_in_which_partitions_were_polled_does_not_matter(
 
 
 CUTS: Final = st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), max_size=5)
-"""How many rows of each partition a batch takes; the last batch takes what is left."""
+"""How many messages of each partition a batch takes; the last batch takes what is left."""
 
 
 @given(streams(), standing(), CUTS)
 def test_however_the_stream_is_cut_into_batches_the_answer_is_the_same(
     rows: list[Row], known: dict[Any, int], cuts: list[tuple[int, int]]
 ) -> None:
-    left = [[row for row in rows if row[0] == partition] for partition in (0, 1)]
-    total: tuple[set[Place], set[Place], set[Place]] = (set(), set(), set())
+    left = [[events for place, events in messages(rows) if place[0] == partition] for partition in (0, 1)]
+    total: Answer = (set(), set(), set())
     seen = dict(known)
     for taken in (*cuts, (len(rows), len(rows))):
-        batch = [row for part, count in zip(left, taken, strict=True) for row in part[:count]]
+        batch = [row for part, count in zip(left, taken, strict=True) for events in part[:count] for row in events]
         left = [part[count:] for part, count in zip(left, taken, strict=True)]
         done = split(batch, seen)
-        seen |= {(patient, bed): content for _, _, patient, bed, content in done.fresh.iter_rows()}
+        seen |= {(patient, bed): content for _, _, patient, bed, content, _ in done.fresh.iter_rows()}
         total = tuple(before | now for before, now in zip(total, answer(done), strict=True))
     assert total == answer(split(rows, known))
 
@@ -116,7 +144,7 @@ def test_however_the_stream_is_cut_into_batches_the_answer_is_the_same(
 @given(streams())
 def test_taking_the_same_stream_in_again_adds_nothing(rows: list[Row]) -> None:
     first = split(rows, {})
-    seen = {(patient, bed): content for _, _, patient, bed, content in first.fresh.iter_rows()}
+    seen = {(patient, bed): content for _, _, patient, bed, content, _ in first.fresh.iter_rows()}
     again = split(rows, seen)
     assert again.fresh.is_empty()
     assert places(again.conflicts) == places(first.conflicts)

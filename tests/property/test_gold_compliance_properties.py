@@ -6,6 +6,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lake.contracts.event import OUTCOMES
 from lake.contracts.tables import INGEST
 from lake.gold import duckdb_session
 from lake.gold.tables import COMPLIANCE, sql
@@ -26,12 +27,12 @@ _RULES = st.lists(
 @st.composite
 def landed(draw: st.DrawFn) -> Row:
     """A row of ``ops/ingest``: a batch that landed around the end of a month."""
-    silver, quarantined, duplicates = draw(_COUNT), draw(st.integers(-50, 50)), draw(_COUNT)
+    counts = {name: draw(_COUNT) for name in OUTCOMES} | {"quarantined": draw(st.integers(-50, 50))}
     at = datetime(2026, 10, 31, tzinfo=UTC) + timedelta(minutes=30 * draw(st.integers(-20, 80)))
     return {
         "batch_id": "x", "kind": "stream", "topic_id": "t", "kafka_partition": 0, "first_offset": 0, "last_offset": 1,
-        "messages": silver + quarantined + duplicates, "silver": silver, "quarantined": quarantined,
-        "duplicates": duplicates, "unknown_fields": 0, "rules": draw(_RULES), "fields": draw(_FIELDS), "seconds": [],
+        "messages": sum(counts.values()), **counts, "events": counts["silver"],
+        "unknown_fields": 0, "rules": draw(_RULES), "fields": draw(_FIELDS), "seconds": [],
         "policy": draw(st.sampled_from(["display", "safe_harbor"])), "policy_fingerprint": "0" * 16,
         "ingested_at": at, "ingest_date": at.date(),
     }  # fmt: skip

@@ -13,7 +13,7 @@ from lake.gold.tables import ADMISSIONS, DOCTORS, KPIS, LENGTH_OF_STAY, OCCUPANC
 from tests.support.oracle.frames import differences, expected_gold, expected_lake
 from tests.support.oracle.histories import History, histories
 
-MANY: Final = settings(max_examples=max(100, settings.default.max_examples))
+MANY: Final = settings(max_examples=max(40, settings.default.max_examples))
 
 
 def gold(history: History) -> dict[str, pl.DataFrame]:

@@ -20,7 +20,7 @@ def all_differences(ours: dict[str, pl.DataFrame], expected: dict[str, pl.DataFr
     return [text for name in expected for text in differences(name, ours[name], expected[name])]
 
 
-@settings(max_examples=max(100, settings.default.max_examples))
+@settings(max_examples=max(40, settings.default.max_examples))
 @given(histories())
 def test_a_history_folds_as_the_oracle_reads_it(history: History) -> None:
     ours, expected = (read(history.silver, history.stale_days) for read in (folded, expected_lake))

@@ -10,7 +10,8 @@ from confluent_kafka import TopicCollection
 from confluent_kafka.admin import AdminClient
 
 from app.jobs.status import lag_by_partition
-from lake.contracts.tables import BRONZE, INGEST, KAFKA_COORDINATES, QUARANTINE, SILVER
+from lake.contracts.event import OUTCOMES
+from lake.contracts.tables import BRONZE, EVENT_COORDINATES, INGEST, KAFKA_COORDINATES, QUARANTINE, SILVER
 from lake.kafka import Kafka
 from lake.storage.store import Lake, open_lake
 from tests.soak.stage import PARTITIONS, Stage
@@ -35,6 +36,7 @@ class Account:
     silver: int = 0
     quarantined: int = 0
     duplicates: int = 0
+    ignored: int = 0
     lost: int = 0
     duplicated: int = 0
     findings: list[str] = field(default_factory=list)
@@ -74,15 +76,15 @@ def judge(root: Path, generations: Sequence[Generation], *, whole: bool) -> Acco
 def _hold(account: Account, row: dict[str, int]) -> None:
     """One partition of one generation."""
     where = f"partition {row['kafka_partition']} of topic {row['topic_id']}"
-    decided = row["silver"] + row["quarantined"] + row["duplicates"]
+    decided = sum(row[name] for name in OUTCOMES)
     account.events_in += row["end"]
-    account.silver += row["silver"]
-    account.quarantined += row["quarantined"]
-    account.duplicates += row["duplicates"]
+    for name in OUTCOMES:
+        setattr(account, name, getattr(account, name) + row[name])
     _note(account, "lost", row["end"] - min(row["bronze"], decided, row["messages"]), f"missing in {where}")
     _note(account, "duplicated", max(row["bronze"], decided, row["messages"]) - row["end"], f"too many in {where}")
-    _note(account, "duplicated", row["bronze_rows"] - row["bronze"], f"places twice in Bronze, {where}")
-    _note(account, "duplicated", row["decided_rows"] - row["decided"], f"places decided twice, {where}")
+    _note(account, "duplicated", row["bronze_twice"], f"record batches of messages that Bronze had, {where}")
+    _note(account, "duplicated", row["silver_rows"] - row["silver_events"], f"events twice in Silver, {where}")
+    _note(account, "duplicated", row["silver"] + row["held_rows"] - row["decided"], f"places decided twice, {where}")
 
 
 def _note(account: Account, kind: str, number: int, what: str) -> None:
@@ -92,18 +94,26 @@ def _note(account: Account, kind: str, number: int, what: str) -> None:
 
 
 def _counted(lake: Lake) -> pl.DataFrame:
-    """Per partition, rows and distinct places of each table, and the sums of the books."""
-    bronze = lake.store(BRONZE).scan().select(KAFKA_COORDINATES)
-    silver = lake.store(SILVER).scan().select(KAFKA_COORDINATES)
+    """Per partition, messages and distinct places of each table, and the sums of the books."""
+    batches = (
+        lake.store(BRONZE).scan().select(*_PARTITION, "first_offset", "last_offset", pl.col("messages").alias("held"))
+    )
+    silver = lake.store(SILVER).scan().select(EVENT_COORDINATES)
     held = lake.store(QUARANTINE).scan().filter(pl.col("resolved_at").is_null()).select(KAFKA_COORDINATES)
     places = pl.col("kafka_offset").n_unique().cast(pl.Int64)
     rows = pl.len().cast(pl.Int64)
+    first, last = (pl.col(f"{end}_offset").sort_by("first_offset", "last_offset") for end in ("first", "last"))
+    again = (first <= last.cum_max().shift(1, fill_value=-1)).sum().cast(pl.Int64)
     parts = [
-        bronze.group_by(_PARTITION).agg(bronze=places, bronze_rows=rows),
-        silver.group_by(_PARTITION).agg(silver=places),
-        held.group_by(_PARTITION).agg(quarantined=places),
-        pl.concat([silver, held]).group_by(_PARTITION).agg(decided=places, decided_rows=rows),
-        lake.store(INGEST).scan().group_by(_PARTITION).agg(pl.col("messages", "duplicates").sum()),
+        batches.group_by(_PARTITION).agg(bronze=pl.col("held").sum(), bronze_twice=again),
+        silver.group_by(_PARTITION).agg(
+            silver=places,
+            silver_rows=rows,
+            silver_events=pl.struct("kafka_offset", "event_index").n_unique().cast(pl.Int64),
+        ),
+        held.group_by(_PARTITION).agg(quarantined=places, held_rows=rows),
+        pl.concat([silver.select(KAFKA_COORDINATES), held]).group_by(_PARTITION).agg(decided=places),
+        lake.store(INGEST).scan().group_by(_PARTITION).agg(pl.col("messages", "duplicates", "ignored").sum()),
     ]
     frame = parts[0].collect()
     for part in parts[1:]:

@@ -25,7 +25,7 @@ _QUERIES: Final = (
     "SELECT event_type, count(*) AS events FROM silver.events GROUP BY ALL",
     "SELECT department, sum(admissions) AS admissions FROM gold.admissions GROUP BY ALL",
     "SELECT count(*) AS visits, count(DISTINCT visit_key) AS keys FROM silver.visits",
-    "SELECT sum(messages) AS messages, sum(silver + quarantined + duplicates) AS accounted FROM ops.ingest",
+    "SELECT sum(messages) AS messages, sum(silver + quarantined + duplicates + ignored) AS accounted FROM ops.ingest",
 )
 
 

@@ -26,7 +26,7 @@ _WHOLE: Final = """SELECT
     (SELECT sum(discharges)::BIGINT FROM gold.admissions) AS discharges,
     (SELECT sum(discharges)::BIGINT FROM gold.length_of_stay) AS stayed,
     (SELECT sum(messages)::BIGINT FROM gold.compliance) AS messages,
-    (SELECT sum(silver + quarantined + duplicates)::BIGINT FROM gold.compliance) AS accounted"""
+    (SELECT sum(silver + quarantined + duplicates + ignored)::BIGINT FROM gold.compliance) AS accounted"""
 
 
 def main() -> None:

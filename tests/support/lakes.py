@@ -5,14 +5,14 @@ Messages go through the stream's own steps and ``Landing``, as ``app.jobs.replay
 
 import contextlib
 import io
-import itertools
 import json
 import logging
 import os
 import sys
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,14 +24,16 @@ import structlog
 from deltalake import DeltaTable, write_deltalake
 
 from app.cli import main
+from app.stream.batches import RawBatch
+from app.stream.decide import Rules, decide
 from app.stream.exactly_once_writer import Landed
 from app.stream.landing import Landing
-from app.stream.recovery import decide_again
+from lake.contracts.tables import BRONZE, QUARANTINE, Table
 from lake.contracts.tables import UTC as UTC_TIME
-from lake.contracts.tables import Table
 from lake.security import masking_policy as policies
-from lake.security.encryption import LakeKey, associated_data
-from lake.storage import store
+from lake.security.encryption import LakeKey
+from lake.storage import record_batch, store
+from lake.storage.record_batch import Messages
 from lake.storage.store import DeltaStore, Lake
 from producer.simulator.simulator import Simulator, SimulatorSettings
 
@@ -41,6 +43,7 @@ NOW: Final = datetime(2026, 10, 1, 12, tzinfo=UTC)
 TOPIC_ID: Final = "AAAAAAAAAAAAAAAAAAAAAQ"
 DEDUP_KEY: Final = ("patient_id", "event_time")
 PARTITIONS: Final = 4
+RULES: Final = Rules(policies.load("display"), DEDUP_KEY)
 
 Message = tuple[int, bytes | None]
 """Partition and payload."""
@@ -77,39 +80,43 @@ def event(**fields: str | None) -> bytes:
 class Feeder:
     """Lands messages of one topic as the stream does, each partition's offsets in a row."""
 
-    def __init__(self, lake: Lake, dedup_key: Sequence[str] = DEDUP_KEY, topic_id: str = TOPIC_ID) -> None:
+    def __init__(self, lake: Lake, rules: Rules = RULES, topic_id: str = TOPIC_ID) -> None:
         self.lake = lake
         self._topic_id = topic_id
-        self.policy = policies.load("display")
-        self._landing = Landing(lake, self.policy, dedup_key, lambda: NOW)
+        self.rules = rules
+        self._landing = Landing(lake, self.rules, lambda: NOW)
 
     def land(self, messages: Iterable[Message]) -> list[Landed]:
         """Land these as one micro-batch, above what the lake holds."""
-        [batch] = decide_again(self.lake, self.policy, self._encrypted_rows(list(messages)))
-        return self._landing.land(batch)
+        return self._landing.land(decide(self._raw(list(messages)), self.rules, self.lake.key))
 
     def close(self) -> None:
         """Wait for what goes on beside the landings."""
         self._landing.close()
 
-    def _encrypted_rows(self, messages: list[Message]) -> pl.DataFrame:
-        """The messages as Bronze would hold them."""
-        partitions = [partition for partition, _ in messages]
-        following = {p: itertools.count(self._landing.expect(self._topic_id, p) + 1) for p in set(partitions)}
-        offsets = [next(following[p]) for p in partitions]
-        encrypted = self.lake.key.encrypt(
-            [payload for _, payload in messages], associated_data(self._topic_id, partitions, offsets)
-        )
-        return pl.DataFrame(
-            {"kafka_partition": partitions, "kafka_offset": offsets, "payload": encrypted},
-            schema={"kafka_partition": pl.Int32, "kafka_offset": pl.Int64, "payload": pl.Binary},
-        ).with_columns(
-            topic=pl.lit("t"),
-            topic_id=pl.lit(self._topic_id),
-            key_id=pl.lit(self.lake.key.key_id),
-            kafka_time=pl.lit(NOW).cast(UTC_TIME),
-            ingested_at=pl.lit(NOW).cast(UTC_TIME),
-        )
+    def _raw(self, messages: list[Message]) -> RawBatch:
+        held = {
+            partition: plain(
+                [payload for at, payload in messages if at == partition],
+                self._landing.expect(self._topic_id, partition) + 1,
+            )
+            for partition in sorted({at for at, _ in messages})
+        }
+        return raw_batch(self.lake, held, self._topic_id, NOW)
+
+
+def plain(payloads: Sequence[bytes | None], first: int = 0, keys: Sequence[bytes | None] | None = None) -> Messages:
+    """Messages of one partition from an offset on, without headers."""
+    number, time = len(payloads), int(NOW.timestamp() * 1000)
+    nothing = [None] * number
+    return Messages(list(range(first, first + number)), [time] * number, list(keys or nothing), nothing, list(payloads))
+
+
+def raw_batch(lake: Lake, held: Mapping[int, Messages], topic_id: str, at: datetime) -> RawBatch:
+    """Messages by partition as the stream's raw batch, encrypted."""
+    bronze: Future[pl.DataFrame] = Future()
+    bronze.set_result(record_batch.encrypted("t", topic_id, held.items(), lake.key, at))
+    return RawBatch.of("t", topic_id, held, at, bronze)
 
 
 def make_lake(root: Path, *landings: Iterable[Message]) -> Lake:
@@ -124,7 +131,23 @@ def make_lake(root: Path, *landings: Iterable[Message]) -> Lake:
 def rows(root: Path, table: Table) -> pl.DataFrame:
     """All rows of a table, by place where it has one."""
     frame = DeltaStore(root, table).scan().collect()
-    return frame.sort("kafka_partition", "kafka_offset") if "kafka_offset" in frame.columns else frame
+    place = [
+        name for name in ("kafka_partition", "kafka_offset", "first_offset", "event_index") if name in frame.columns
+    ]
+    return frame.sort(place) if len(place) > 1 else frame
+
+
+def bronze_messages(lake: Lake) -> pl.DataFrame:
+    """All messages of Bronze, opened, by place."""
+    lake.refresh()
+    return record_batch.opened(rows(lake.root, BRONZE), lake.key)
+
+
+def quarantined(messages: pl.DataFrame, *reasons: str) -> pl.DataFrame:
+    """Messages of Bronze (or rows with their place) as rows of the quarantine."""
+    return messages.with_columns(
+        reasons=pl.lit(list(reasons)), resolved_at=pl.lit(None, UTC_TIME), ingest_date=pl.col("ingested_at").dt.date()
+    ).select(QUARANTINE.polars_schema.names())
 
 
 def overwrite(root: Path, table: Table, frame: pl.DataFrame) -> None:

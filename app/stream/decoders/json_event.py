@@ -31,10 +31,17 @@ _SCHEMA: Final = dict.fromkeys(FIELDS, pl.String())
 def decode(payloads: Sequence[bytes | None]) -> pl.DataFrame:
     """Decode a batch of payloads.
 
-    Returns one row per payload, in order: ``row`` (UInt32), a String column per contract field,
-    ``unknown_fields`` (UInt32, how many fields were not listed: never their names, which a sender chose) and
-    ``reasons`` (List[String]; null when it decoded). A payload with reasons has the fields that could be read.
+    Returns one row per payload, in order: ``row`` (UInt32), ``event_index`` (Int32, 0), ``source_format``, a String
+    column per contract field, ``unknown_fields`` (UInt32, how many fields were not listed: never their names, which a
+    sender chose) and ``reasons`` (List[String]; null when it decoded). A payload with reasons has the fields that could
+    be read.
     """
+    return _decoded(payloads).select(
+        "row", pl.lit(0, pl.Int32).alias("event_index"), pl.lit("event").alias("source_format"), pl.exclude("row")
+    )
+
+
+def _decoded(payloads: Sequence[bytes | None]) -> pl.DataFrame:
     texts = _texts(payloads)
     lean = _lean(texts, payloads)
     if lean.height == len(payloads):

@@ -43,9 +43,9 @@ _ZIP_AND_COUNTRY: Final = r"(?:\s+\d{5}(?:-\d{4})?)?(?:,?\s*(?:USA|US|United Sta
 
 
 class Masked(NamedTuple):
-    """``rows``: one Silver-shaped row per event (with ``row``); ``fields``: per row and PHI field, its state.
+    """``rows``: one Silver-shaped row per event (with ``row``); ``fields``: per event and PHI field, its state.
 
-    ``fields`` has ``row`` and per PHI field a String column: ``missing``, ``masked`` or ``redacted``.
+    ``fields`` has ``row``, ``event_index`` and per PHI field a String column: ``missing``, ``masked`` or ``redacted``.
     """
 
     rows: pl.DataFrame
@@ -107,6 +107,8 @@ def _shown(events: pl.DataFrame, policy: Policy) -> pl.DataFrame:
     ]
     return events.select(
         "row",
+        "event_index",
+        "source_format",
         "ingested_at",
         "content_hash",
         *shown,
@@ -261,4 +263,5 @@ def _field_states(events: pl.DataFrame, rows: pl.DataFrame, policy: Policy) -> p
         )
 
     out = rows.select(pl.col(silver_column(field)).alias(f"{silver_column(field)}__out") for field in PHI)
-    return events.select("row", *PHI).hstack(out).select("row", *(state(field).alias(field) for field in PHI))
+    states = (state(field).alias(field) for field in PHI)
+    return events.select("row", "event_index", *PHI).hstack(out).select("row", "event_index", *states)

@@ -10,6 +10,9 @@ from lake.contracts.event import FIELDS, ICD10_PATTERN, VALUE_SETS
 from lake.contracts.tables import UTC
 
 _RFC3339: Final = r"^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:[Zz]|[+-]\d{2}:\d{2})$"
+NOT_KEYED: Final = "not_keyed_by_patient"
+"""The rule of ``WARDLAKE_DEDUP_SCOPE=partition``."""
+
 _SAID_AS: Final = {"nullability": "missing"}
 
 
@@ -25,6 +28,8 @@ class Event(dy.Schema):
     """
 
     row = dy.UInt32(nullable=False)
+    event_index = dy.Int32(nullable=False)
+    source_format = dy.String(nullable=False)
     unknown_fields = dy.UInt32(nullable=False)
     ingested_at = dy.Datetime(time_unit="us", time_zone="UTC", nullable=False)
     event_text = dy.String(nullable=True)
@@ -73,11 +78,14 @@ class Event(dy.Schema):
         return pl.col("event_time") - pl.col("ingested_at") <= pl.duration(hours=24)
 
 
-def validate(decoded: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Split a decoded batch (with ``ingested_at``) into valid events and failures.
+def validate(decoded: pl.DataFrame, keys: pl.Series | None = None) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Split a decoded batch (with ``ingested_at``) into the events of valid messages and the failed messages.
 
-    Returns the valid rows as ``Event`` frames, and the failures as ``row`` and ``reasons`` (List[String], never
-    empty). Every row is in exactly one of the two.
+    ``decoded`` has a row per event (``row``, ``event_index``). A message fails as a whole, by the rules that any of its
+    events broke. ``keys``, if given, are the Kafka keys (Binary) by ``row``, which have to be the patient's id.
+
+    Returns the events as ``Event`` frames, and the failures as ``row`` and ``reasons`` (List[String], never
+    empty). Every message is in exactly one of the two.
     """
     undecoded = decoded.filter(pl.col("reasons").is_not_null()).select("row", "reasons")
     good, failure = Event.filter(_prepare(decoded.filter(pl.col("reasons").is_null())))
@@ -85,7 +93,21 @@ def validate(decoded: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     rules = [name for name in broken.columns if name not in Event.column_names()]
     reasons = [pl.when(pl.col(rule) == "invalid").then(pl.lit(_said(rule))) for rule in rules]
     failed = broken.select("row", reasons=pl.concat_list(reasons).list.drop_nulls())
-    return good, pl.concat([undecoded, failed]).sort("row")
+    failures = [undecoded, failed] if keys is None else [undecoded, failed, _not_keyed_by_patient(good, keys)]
+    return _whole(good, pl.concat(failures))
+
+
+def _whole(good: pl.DataFrame, failures: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Messages that failed once each, with all their reasons; the events of the others."""
+    if failures["row"].is_duplicated().any():
+        every = failures.explode("reasons").unique(maintain_order=True)
+        failures = every.group_by("row", maintain_order=True).agg("reasons")
+    return good.join(failures, on="row", how="anti", maintain_order="left"), failures.sort("row")
+
+
+def _not_keyed_by_patient(events: pl.DataFrame, keys: pl.Series) -> pl.DataFrame:
+    wrong = events["patient_id"].cast(pl.Binary).ne_missing(keys.gather(events["row"]))
+    return events.filter(wrong).select("row", reasons=pl.lit([NOT_KEYED], pl.List(pl.String)))
 
 
 def _said(rule: str) -> str:

@@ -21,6 +21,7 @@ OUTCOMES: Final = {
     "silver": ("became Silver rows", style.ACCENT),
     "quarantined": ("quarantined", style.CONTRAST),
     "duplicates": ("duplicates", style.QUIET),
+    "ignored": ("ignored", style.FAINT),
 }
 
 

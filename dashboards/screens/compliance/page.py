@@ -46,8 +46,8 @@ def outcomes(days: Period) -> None:
         wide,
         name="messages",
         definition=DEFINITIONS["messages"],
-        note="messages = silver + quarantined + duplicates. A bar below 0: a retry took more out of quarantine than "
-        "went in.",
+        note="messages = silver + quarantined + duplicates + ignored. A bar below 0: a retry took more out of "
+        "quarantine than went in.",
     )
 
 

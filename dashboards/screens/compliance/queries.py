@@ -19,7 +19,7 @@ OTHERS: Final = "other rules"
 SPAN: Final = "SELECT min(day) AS first, max(day) AS last FROM gold.compliance"
 
 DAYS: Final = """
-SELECT day, messages, silver, quarantined, duplicates, rows_scanned, rows_broken
+SELECT day, messages, silver, quarantined, duplicates, ignored, rows_scanned, rows_broken
 FROM gold.compliance WHERE day BETWEEN $first AND $last ORDER BY day"""
 
 FIELDS: Final = """

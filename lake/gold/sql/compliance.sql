@@ -1,10 +1,11 @@
 -- What became of one day's messages under one policy, and whether masking holds on what is stored.
 -- day: local calendar day on which the messages were taken in
 -- policy: masking policy in force
--- messages: messages taken in = silver + quarantined + duplicates
--- silver: messages that became a Silver row
+-- messages: messages taken in = silver + quarantined + duplicates + ignored
+-- silver: messages that became Silver rows
 -- quarantined: messages that failed; below 0 where a later quarantine replay took more out than went in
 -- duplicates: exact duplicates, counted and kept in Bronze only
+-- ignored: well-formed messages that hold no event, kept in Bronze only
 -- fields: per PHI field of the Silver rows: present, masked by its rule, redacted (masked whole), missing
 -- rules: per rule: invalid, the messages that broke it; a message can break several
 -- rows_scanned: Silver rows of the day that were looked at
@@ -13,7 +14,7 @@
 -- month: first day of the month of day
 -- Measured by opening the encrypted message of each row in memory and searching the row for it; never assumed.
 WITH books AS (
-    SELECT ingested_at::DATE AS day, policy, messages, silver, quarantined, duplicates, fields, rules
+    SELECT ingested_at::DATE AS day, policy, messages, silver, quarantined, duplicates, ignored, fields, rules
     FROM ingest
     WHERE date_trunc('month', ingested_at::DATE) IN (SELECT month FROM ingest_months)
 ),
@@ -24,7 +25,8 @@ totals AS (
         sum(messages)::BIGINT AS messages,
         sum(silver)::BIGINT AS silver,
         sum(quarantined)::BIGINT AS quarantined,
-        sum(duplicates)::BIGINT AS duplicates
+        sum(duplicates)::BIGINT AS duplicates,
+        sum(ignored)::BIGINT AS ignored
     FROM books
     GROUP BY day, policy
 ),
@@ -68,6 +70,7 @@ SELECT
     coalesce(silver, 0) AS silver,
     coalesce(quarantined, 0) AS quarantined,
     coalesce(duplicates, 0) AS duplicates,
+    coalesce(ignored, 0) AS ignored,
     coalesce(fields, []) AS fields,
     coalesce(rules, []) AS rules,
     coalesce(rows_scanned, 0) AS rows_scanned,

@@ -68,7 +68,8 @@ def test_what_lands_is_seen_without_gold_broker_or_prefect(open_page: Open, land
     assert "`PREFECT_API_URL`" in text_of(page)
     assert table(page, "p95_ms")["batches"].unique().to_list() == [1]
     sizes = {row["table"]: row for row in table(page, "bytes").iter_rows(named=True)}
-    assert sizes["bronze/events"]["rows"] == sizes["silver/events"]["rows"] == 120
+    assert sizes["silver/events"]["rows"] == 120
+    assert sizes["bronze/events"]["rows"] < 120  # record batches
     assert sizes["silver/events"]["version"] == 1
 
 

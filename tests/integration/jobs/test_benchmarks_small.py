@@ -93,6 +93,7 @@ def test_scale() -> None:
     assert all(row[column] > 0 for row in (first, second) for column in result.columns)
 
 
+@pytest.mark.slow
 def test_history_made_in_bulk_is_of_other_patients_and_visits(tmp_path: Path) -> None:
     site = scale.Site(tmp_path, 2_000, days=3, sizes=1)
     scale.begin(site, 1)

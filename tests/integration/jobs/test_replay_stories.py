@@ -12,10 +12,10 @@ from app.jobs import replay as rebuilding
 from app.jobs.lake_session import open_with_key
 from app.settings import Settings
 from lake.contracts.tables import INGEST, LANDED, SILVER
-from lake.storage import table_swap
+from lake.storage import bronze, table_swap
 from lake.storage.store import Lake
 from tests.support.stories.batches import (
-    POLICY,
+    RULES,
     batch,
     dying,
     land,
@@ -27,7 +27,7 @@ from tests.support.stories.batches import (
     versions,
 )
 from tests.support.stories.feed import fed_topic
-from tests.support.stories.oracle import DEDUP_KEY, Produced, check
+from tests.support.stories.oracle import Produced, check
 from tests.support.stories.process import House
 
 PRODUCED = messages(events=1500, seed=6)
@@ -78,7 +78,7 @@ def test_killed_while_it_builds_the_old_tables_stand(point: tuple[str, str, int]
     killed(house, *point)
     assert versions(opened(house)) == before
     check(lake, PRODUCED)
-    rebuilding.replay(lake, POLICY, DEDUP_KEY, now)
+    rebuilding.replay(lake, RULES, now)
     assert kinds(lake) == {"replay"}
     check(lake, PRODUCED)
 
@@ -118,7 +118,7 @@ def test_a_landing_that_began_before_a_replay_goes_on_after_it(lake: Lake) -> No
     more = later(lake, 400)
     writer = landing(reopened(lake))
     writer.land(batch(lake, more[:200]))
-    rebuilding.replay(reopened(lake), POLICY, DEDUP_KEY, now)
+    rebuilding.replay(reopened(lake), RULES, now)
     writer.land(batch(lake, more[200:]))
     check(lake, [*PRODUCED, *more])
 
@@ -136,7 +136,7 @@ def later(lake: Lake, count: int) -> list[Produced]:
 
 
 def test_readers_see_the_old_or_the_new_never_a_mix(lake: Lake) -> None:
-    stricter = replace(POLICY, fingerprint="f" * 16)
+    stricter = replace(RULES.policy, fingerprint="f" * 16)
     seen: set[tuple[int, str]] = set()
     over = threading.Event()
 
@@ -149,13 +149,13 @@ def test_readers_see_the_old_or_the_new_never_a_mix(lake: Lake) -> None:
     height = lake.store(SILVER).scan().collect().height
     reader = threading.Thread(target=read)
     reader.start()
-    rebuilding.replay(lake, stricter, DEDUP_KEY, now)
+    rebuilding.replay(lake, replace(RULES, policy=stricter), now)
     over.set()
     reader.join()
     read_once = reopened(lake).store(SILVER).scan().select("policy_fingerprint").unique().collect()
     assert read_once["policy_fingerprint"].to_list() == [stricter.fingerprint]
-    assert seen <= {(1, POLICY.fingerprint), (1, stricter.fingerprint)}
-    assert (1, POLICY.fingerprint) in seen
+    assert seen <= {(1, RULES.policy.fingerprint), (1, stricter.fingerprint)}
+    assert (1, RULES.policy.fingerprint) in seen
 
 
 def test_a_stream_and_a_replay_at_once(broker: str, admin: AdminClient, lake: Lake, tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def cut_short(tmp_path: Path, table: str) -> Lake:
 @pytest.mark.parametrize("table", [table.name for table in LANDED[:2]])
 def test_a_replay_between_a_crash_and_the_restart(table: str, tmp_path: Path) -> None:
     lake = cut_short(tmp_path, table)
-    rebuilding.replay(lake, POLICY, DEDUP_KEY, now)
+    rebuilding.replay(lake, RULES, now)
     land(lake, PRODUCED[400:], size=400)
     check(lake, PRODUCED)
 
@@ -193,17 +193,17 @@ def test_a_replay_between_a_crash_and_the_restart(table: str, tmp_path: Path) ->
 @pytest.mark.parametrize("table", [table.name for table in LANDED[1:3]])
 def test_a_quarantine_replay_between_a_crash_and_the_restart(table: str, tmp_path: Path) -> None:
     lake = cut_short(tmp_path, table)
-    rebuilding.replay_quarantine(lake, POLICY, DEDUP_KEY, now)
+    rebuilding.replay_quarantine(lake, RULES, now)
     land(lake, PRODUCED[400:], size=400)
     check(lake, PRODUCED)
 
 
 def test_a_replay_after_the_clock_was_set_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rebuilding, "_SLICE_ROWS", 200)
+    monkeypatch.setattr(bronze, "_MOST_MESSAGES", 200)
     lake = new_lake(tmp_path)
     writer = landing(lake)
     writer.land(batch(lake, PRODUCED[:400]))
     writer.land(batch(lake, PRODUCED[400:800], at=now() - timedelta(minutes=5)))
     before = check(lake, PRODUCED[:800])
-    rebuilding.replay(lake, POLICY, DEDUP_KEY, now)
+    rebuilding.replay(lake, RULES, now)
     assert check(lake, PRODUCED[:800]) == before

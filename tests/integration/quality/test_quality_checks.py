@@ -21,7 +21,6 @@ from lake.contracts.tables import (
     QUARANTINE,
     SILVER,
     STAYS,
-    UTC,
     VISITS,
     Table,
 )
@@ -33,7 +32,7 @@ from lake.storage.store import open_lake
 from producer.simulator.hospital import DEPARTMENTS, FACILITIES
 from producer.simulator.simulator import SimulatorSettings
 from tests.support import golds
-from tests.support.lakes import NOW, make_lake, messages_of, overwrite
+from tests.support.lakes import NOW, make_lake, messages_of, overwrite, quarantined
 
 KEY: Final = ["patient_key", "event_time"]
 CHECKS: Final = {check.name: check for check in declared()}
@@ -205,8 +204,7 @@ def many_incomplete(root: Path) -> None:
 
 
 def most_quarantined(root: Path) -> None:
-    marks = {"reasons": pl.lit(["not_json"]), "resolved_at": pl.lit(None, UTC)}
-    overwrite(root, QUARANTINE, stored(root, BRONZE).with_columns(**marks))
+    overwrite(root, QUARANTINE, quarantined(stored(root, SILVER).with_columns(topic=pl.lit("t")), "not_json"))
 
 
 def nothing(_: Path) -> None:

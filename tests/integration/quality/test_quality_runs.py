@@ -20,21 +20,24 @@ from lake.quality.declared_checks import Check, declared
 from lake.quality.run import Report, Stages, record, run
 from lake.quality.source import Source
 from lake.quality.table_checks import Volume
-from lake.security import masking_policy as policies
+from lake.storage import record_batch
 from lake.storage.store import DeltaStore, open_lake
 from producer.simulator.simulator import SimulatorSettings
 from tests.support import golds
 from tests.support.lakes import (
-    DEDUP_KEY,
     KEY,
     KEY_TEXT,
     NOW,
+    RULES,
     TOPIC_ID,
     Feeder,
+    bronze_messages,
     event,
     make_lake,
     messages_of,
     overwrite,
+    plain,
+    quarantined,
     rows,
     simulated,
     wardlake,
@@ -199,7 +202,7 @@ def test_a_new_twin_of_an_old_event_is_found(root: Path, feeder: Feeder) -> None
 
 
 def test_after_a_rebuild_everything_is_new(root: Path, feeder: Feeder) -> None:
-    replay.replay(feeder.lake, policies.load("display"), DEDUP_KEY, lambda: NOW)
+    replay.replay(feeder.lake, RULES, lambda: NOW)
     assert observed(checked(root, "inputs"))["contract: silver/events"] == f"{rows(root, SILVER).height} rows: none"
     assert observed(checked(root, "gold"))["events have their visit"] == "no build has read these events yet"
     assert failed(checked(root)) == set()
@@ -208,12 +211,11 @@ def test_after_a_rebuild_everything_is_new(root: Path, feeder: Feeder) -> None:
 def test_what_a_quarantine_replay_took_in_breaks_no_law(root: Path) -> None:
     lake = make_lake(root, [(0, event()), (1, event(message_id="m-2", patient_id="MRN2"))])
     silver = rows(root, SILVER)
-    held = rows(root, BRONZE).tail(1).with_columns(reasons=pl.lit(["department_missing"]), resolved_at=pl.lit(None))
-    overwrite(root, QUARANTINE, held)
+    overwrite(root, QUARANTINE, quarantined(bronze_messages(lake).tail(1), "department_missing"))
     overwrite(root, SILVER, silver.head(1))
     books = rows(root, INGEST)
     moved = pl.col("kafka_partition") == 1
-    counts = {"silver": 0, "quarantined": 1}
+    counts = {"silver": 0, "events": 0, "quarantined": 1}
     overwrite(
         root,
         INGEST,
@@ -221,7 +223,7 @@ def test_what_a_quarantine_replay_took_in_breaks_no_law(root: Path) -> None:
     )
     assert observed(checked(root))["conservation"] == "2 messages in 2 partitions: 0 off"
     lake.refresh()
-    replay.replay_quarantine(lake, policies.load("display"), DEDUP_KEY, lambda: NOW)
+    replay.replay_quarantine(lake, RULES, lambda: NOW)
     report = checked(root)
     assert failed(report) == set()
     assert observed(report)["contract: silver/events"] == "2 rows: none"
@@ -237,9 +239,9 @@ def test_events_that_no_build_has_read_need_no_visit(root: Path, feeder: Feeder)
 
 def test_a_landing_that_was_cut_short_breaks_no_law(root: Path) -> None:
     lake = make_lake(root, simulated(100))
-    bronze = rows(root, BRONZE).filter(pl.col("kafka_partition") == 0)
-    more = bronze.tail(1).with_columns(pl.col("kafka_offset") + 1)
-    lake.store(BRONZE).append(more, {f"{TOPIC_ID}:0": more["kafka_offset"][0]})
+    end = rows(root, BRONZE).filter(pl.col("kafka_partition") == 0)["last_offset"].max()
+    more = record_batch.encrypted("t", TOPIC_ID, [(0, plain([event()], end + 1))], KEY, NOW)
+    lake.store(BRONZE).append(more, {f"{TOPIC_ID}:0": end + 1})
     assert failed(checked(root)) == set()
 
 

@@ -16,11 +16,11 @@ from app.stream.exactly_once_writer import Landed
 from app.stream.run import run_stream
 from app.stream.transforms.deduplicate import CONFLICT
 from lake.contracts.tables import BRONZE, INGEST, QUARANTINE, SILVER
-from lake.security import masking_policy as policies
 from lake.security.encryption import LakeKey
 from lake.storage import store
 from lake.storage.store import Lake
 from tests.corpus.bad_input import CASES, NOW, PER_FIELD, Case, event
+from tests.support.lakes import RULES
 
 GOOD_EVERY: Final = 3
 PARTITION: Final = 2
@@ -88,7 +88,7 @@ def streamed(
     def note(landed: list[Landed], _: int | None) -> None:
         landings.append(sum(one.messages for one in landed))
 
-    run_stream(settings, lake, policies.load("display"), until_caught_up=True, on_landed=note, now=lambda: NOW)
+    run_stream(settings, lake, RULES, until_caught_up=True, on_landed=note, now=lambda: NOW)
     lake.refresh()
     silver = lake.store(SILVER).scan().select("kafka_offset", reasons=pl.lit([], pl.List(pl.String)))
     held = lake.store(QUARANTINE).scan().select("kafka_offset", pl.col("reasons").list.sort())
@@ -98,7 +98,7 @@ def streamed(
 
 
 @pytest.mark.parametrize(
-    ("batch", "cases"), [(50_000, (*CASES, *PER_FIELD)), (1, CASES[::2])], ids=["one landing", "one message at a time"]
+    ("batch", "cases"), [(50_000, (*CASES, *PER_FIELD)), (1, CASES[::9])], ids=["one landing", "one message at a time"]
 )
 def test_every_message_lands_where_it_must_and_the_lake_verifies(
     broker: str, topic: str, tmp_path: Path, batch: int, cases: tuple[Case, ...]
@@ -117,7 +117,7 @@ def assert_books_agree(lake: Lake, messages: int, expected: dict[int, list[str]]
     books = lake.store(INGEST).scan().select(pl.col("messages", "silver", "quarantined", "duplicates").sum()).collect()
     silver = sum(not rules for rules in expected.values())
     assert books.row(0) == (messages, silver, len(expected) - silver, 1)
-    assert lake.store(BRONZE).scan().select(pl.len()).collect().item() == messages
+    assert lake.store(BRONZE).scan().select(pl.col("messages").sum()).collect().item() == messages
     counted = lake.store(INGEST).scan().select(pl.col("rules").explode()).collect().unnest("rules").drop_nulls()
     by_rule = pl.Series([rule for rules in expected.values() for rule in rules]).value_counts(name="messages")
     by_rule.columns = ["rule", "messages"]

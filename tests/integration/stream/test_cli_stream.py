@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lake.contracts.event import PHI
+from lake.contracts.event import OUTCOMES, PHI
 from producer.sources.files import FileSource
 from tests.support.commands import SAMPLE, Place, landed
 
@@ -21,6 +21,8 @@ LINE = {
     "silver",
     "quarantined",
     "duplicates",
+    "ignored",
+    "events",
     "events_per_second",
     "lag",
     "seconds",
@@ -59,14 +61,14 @@ def test_a_signal_ends_it_when_the_batch_in_hand_has_landed(place: Place) -> Non
     batches = landed(lines)
     assert len(lines) == len(batches), "the log has lines of another kind"
     assert all(set(line) == LINE for line in batches)
-    assert all(batch["messages"] == sum(batch[n] for n in ("silver", "quarantined", "duplicates")) for batch in batches)
+    assert all(batch["messages"] == sum(batch[n] for n in OUTCOMES) for batch in batches)
     text = "\n".join(lines)
     assert [n for n, value in enumerate(sorted(identifiers())) if value in text] == []
 
     # Another start goes on where this one ended.
     place.works("stream", "--until-caught-up")
     status = place.look("status", "--json").json
-    assert status["messages"] == {"messages": 3000, "silver": 970, "quarantined": 30, "duplicates": 2000}
+    assert status["messages"] == {"messages": 3000, "silver": 970, "quarantined": 30, "duplicates": 2000, "ignored": 0}
     assert [row["lag"] for row in status["lag"]] == [0, 0, 0, 0]
     assert sum(row["landed"] + 1 for row in status["lag"]) == 3000 == sum(row["end"] for row in status["lag"])
 
@@ -78,10 +80,10 @@ def test_what_landed_can_be_looked_at_and_decided_again(place: Place) -> None:
     assert len(held) == 10
     assert {reason for row in held for reason in row["reasons"]} >= {"sex_not_allowed", "event_time_not_rfc3339"}
     again = place.look("quarantine", "replay", "--json").json
-    assert again == {"messages": 10, "silver": 0, "quarantined": 10, "duplicates": 0}
+    assert again == {"messages": 10, "silver": 0, "quarantined": 10, "duplicates": 0, "ignored": 0}
     before = silver(place)
     rebuilt = place.look("replay", "--json").json
-    assert rebuilt == {"messages": 1000, "silver": 970, "quarantined": 10, "duplicates": 20}
+    assert rebuilt == {"messages": 1000, "silver": 970, "quarantined": 10, "duplicates": 20, "ignored": 0}
     assert silver(place) == before, "a replay under the same policy made other rows"
     assert place.look("verify", "--json").json["passed"] is True
 

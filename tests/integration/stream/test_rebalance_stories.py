@@ -15,9 +15,9 @@ from app.stream.consumer import MicroBatchConsumer
 from app.stream.exactly_once_writer import PositionMoved
 from app.stream.run import run_stream
 from lake.contracts.tables import BRONZE, INGEST, QUARANTINE
-from lake.security import masking_policy as policies
 from lake.security.encryption import LakeKey
 from lake.storage.store import DeltaStore
+from tests.support.lakes import RULES
 from tests.support.stories.batches import batch, land, landing, messages, new_lake, reopened, versions
 from tests.support.stories.feed import publish, read_back
 from tests.support.stories.oracle import check
@@ -69,7 +69,7 @@ def test_a_stop_that_comes_before_the_first_poll_holds(house: House, monkeypatch
     monkeypatch.setattr(MicroBatchConsumer, "subscribe", told_to_stop)
     settings = Settings(data=house.folder, kafka=house.broker, topic=house.topic)
     try:
-        assert not run_stream(settings, new_lake(house.folder), policies.load("display"))
+        assert not run_stream(settings, new_lake(house.folder), RULES)
         assert late.is_alive(), "it ended at the second signal only"
     finally:
         late.cancel()

@@ -13,7 +13,7 @@ from lake.kafka import reach
 from tests.support.commands import SAMPLE, Place
 from tests.support.tls import Authority, Identity, tls_before
 
-COUNTS = {"messages": 1000, "silver": 970, "quarantined": 10, "duplicates": 20}
+COUNTS = {"messages": 1000, "silver": 970, "quarantined": 10, "duplicates": 20, "ignored": 0}
 
 
 @dataclass(frozen=True)

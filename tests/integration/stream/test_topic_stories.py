@@ -21,10 +21,10 @@ from app.stream.consumer import MicroBatchConsumer
 from app.stream.exactly_once_writer import Landed
 from app.stream.run import run_stream
 from lake.contracts.tables import BRONZE, SILVER
-from lake.security import masking_policy as policies
 from lake.security.encryption import LakeKey
 from lake.storage.store import DeltaStore, Lake, app_id
 from tests.support.commands import Place, landed
+from tests.support.lakes import RULES
 from tests.support.stories.batches import batch, dying, land, landing, messages, new_lake, reopened
 from tests.support.stories.feed import PARTITIONS, Fed, create_topic, fed_topic, publish, read_back
 from tests.support.stories.oracle import Produced, check, verified
@@ -154,7 +154,7 @@ def test_a_broker_that_was_lost_for_a_moment_is_read_on(
         data=tmp_path, kafka=fed.broker, topic=fed.topic, group=tmp_path.name, batch_messages=100, batch_seconds=0.2
     )
     lake = open_or_create(settings)
-    assert run_stream(settings, lake, policies.load("display"), until_caught_up=True)
+    assert run_stream(settings, lake, RULES, until_caught_up=True)
     lake.refresh()
     check(lake, fed.produced)
 
@@ -169,9 +169,7 @@ def test_each_landing_is_told_with_the_lag_after_it(fed: Fed, tmp_path: Path) ->
     def note(landed: list[Landed], lag: int | None) -> None:
         told.append((sum(batch.messages for batch in landed), lag))
 
-    assert run_stream(
-        settings, open_or_create(settings), policies.load("display"), until_caught_up=True, on_landed=note
-    )
+    assert run_stream(settings, open_or_create(settings), RULES, until_caught_up=True, on_landed=note)
     so_far = list(accumulate(messages for messages, _ in told))
     known = [landed + lag for landed, (_, lag) in zip(so_far, told, strict=True) if lag is not None]
     assert len(known) > 5

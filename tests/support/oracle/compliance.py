@@ -4,9 +4,10 @@ from collections import Counter, defaultdict
 from datetime import date
 from zoneinfo import ZoneInfo
 
+from lake.contracts.event import OUTCOMES
 from tests.support.oracle.visits import Row, month_of
 
-MESSAGES = ("messages", "silver", "quarantined", "duplicates")
+MESSAGES = ("messages", *OUTCOMES)
 COUNTS = ("present", "masked", "redacted", "missing")
 
 

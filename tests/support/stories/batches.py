@@ -1,27 +1,27 @@
 """Landing without a broker: micro-batches made by hand, and landings that are cut short."""
 
 from collections.abc import Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pytest
 
-from app.stream.batches import MaskedBatch, RawBatch
-from app.stream.decide import decide
+from app.stream.batches import MaskedBatch
+from app.stream.decide import Rules, decide
 from app.stream.landing import Landing
 from lake.security import masking_policy as policies
-from lake.security.encryption import LakeKey, associated_data
+from lake.security.encryption import LakeKey
 from lake.storage import store
+from lake.storage.record_batch import Messages
 from lake.storage.store import DeltaStore, Lake
+from tests.support.lakes import raw_batch
 from tests.support.stories.feed import PARTITIONS, hospital
 from tests.support.stories.oracle import DEDUP_KEY, Produced
 
 TOPIC_ID = "a-topic-id"
-POLICY = policies.load("display")
+RULES = Rules(policies.load("display"), DEDUP_KEY)
 
 
 def now() -> datetime:
@@ -39,39 +39,34 @@ def reopened(lake: Lake) -> Lake:
 
 def landing(lake: Lake, topic_id: str = TOPIC_ID) -> Landing:
     """One that starts from what the lake holds."""
-    made = Landing(lake, POLICY, DEDUP_KEY, now)
+    made = Landing(lake, RULES, now)
     lake.refresh()
     for partition in range(PARTITIONS):
         made.expect(topic_id, partition)
     return made
 
 
-def messages(events: int = 1200, seed: int = 5) -> list[Produced]:
+def messages(events: int = 1200, seed: int = 5, *, keyed: bool = False) -> list[Produced]:
     """A feed as it would stand in the partitions of a topic, in the order of arrival."""
     found, ends = [], [0] * PARTITIONS
-    for key, value in hospital(events, seed).pairs():
+    for key, value in hospital(events, seed, keyed=keyed).pairs():
         partition = sum(key or b"") % PARTITIONS
-        found.append(Produced.of(partition, ends[partition], value))
+        found.append(Produced.of(partition, ends[partition], value, key))
         ends[partition] += 1
     return found
 
 
-def batch(lake: Lake, produced: list[Produced], topic_id: str = TOPIC_ID, at: datetime | None = None) -> MaskedBatch:
+def batch(
+    lake: Lake, produced: list[Produced], topic_id: str = TOPIC_ID, at: datetime | None = None, rules: Rules = RULES
+) -> MaskedBatch:
     """A decoded, validated and masked micro-batch of these messages, taken in ``at`` (now)."""
-    ordered = sorted(produced, key=lambda message: message.place)
-    partitions, offsets = zip(*(message.place for message in ordered), strict=True)
-    payloads = [message.value for message in ordered]
-    encrypted: Future[pl.Series] = Future()
-    encrypted.set_result(
-        pl.Series(lake.key.encrypt(payloads, associated_data(topic_id, partitions, offsets)), dtype=pl.Binary)
-    )
-    utc = pl.Datetime("us", "UTC")
-    frame = pl.DataFrame(
-        {"kafka_partition": partitions, "kafka_offset": offsets},
-        schema={"kafka_partition": pl.Int32, "kafka_offset": pl.Int64},
-    ).with_columns(kafka_time=pl.lit(None, utc), ingested_at=pl.lit(at or now()).cast(utc))
-    raw = RawBatch("a.topic", topic_id, frame.with_row_index("row"), payloads, encrypted)
-    return decide(raw, POLICY, lake.key)
+    held: dict[int, Messages] = {}
+    for partition in sorted({message.place[0] for message in produced}):
+        part = sorted((message for message in produced if message.place[0] == partition), key=lambda one: one.place)
+        nothing = [None] * len(part)
+        offsets = [message.place[1] for message in part]
+        held[partition] = Messages(offsets, nothing, [m.kafka_key for m in part], nothing, [m.value for m in part])
+    return decide(raw_batch(lake, held, topic_id, at or now()), rules, lake.key)
 
 
 def land(lake: Lake, produced: list[Produced], size: int = 200) -> None:

@@ -18,15 +18,15 @@ from typing import Any
 from app.cli.stream import start_again
 from app.jobs import replay as rebuilding
 from app.jobs import rotate_key as rotating
+from app.jobs.active_policy import rules
 from app.jobs.lake_session import open_or_create, open_with_key
 from app.settings import Settings
 from app.stream import run as streaming
 from app.stream.consumer import MicroBatchConsumer
 from app.stream.run import StreamApplication
 from lake.errors import TopicRecreatedError
-from lake.security import masking_policy as policies
+from lake.storage import bronze, table_swap
 from lake.storage import reencryption as reencrypting
-from lake.storage import table_swap
 from lake.storage.store import DeltaStore
 
 _REBUILD = table_swap.FOLDER
@@ -114,7 +114,7 @@ def stream(settings: Settings, order: dict[str, Any]) -> None:
         streaming.run_stream(
             settings,
             open_or_create(settings),
-            policies.load(settings.policy),
+            rules(settings),
             until_caught_up=order["until_caught_up"],
             on_landed=lambda landed, lag: say("landed", sum(batch.messages for batch in landed), lag),
         )
@@ -124,10 +124,10 @@ def stream(settings: Settings, order: dict[str, Any]) -> None:
 
 
 def replay(settings: Settings, order: dict[str, Any]) -> None:
-    rebuilding._SLICE_ROWS = order["slice_rows"]
+    bronze._MOST_MESSAGES = order["slice_rows"]
     lake = open_with_key(settings)
     work = rebuilding.replay if order["do"] == "replay" else rebuilding.replay_quarantine
-    work(lake, policies.load(settings.policy), settings.dedup_key, lambda: datetime.now(UTC))
+    work(lake, rules(settings), lambda: datetime.now(UTC))
     say("replayed")
 
 

@@ -100,7 +100,7 @@ def read_back(broker: str, topic: str) -> list[Produced]:
         deadline = time.monotonic() + 30
         while len(found) != sum(consumer.get_watermark_offsets(tp, cached=True)[1] for tp in partitions):
             assert time.monotonic() < deadline, "the topic cannot be read back"
-            found += [Produced.of(m.partition(), m.offset(), m.value()) for m in consumer.consume(1000, 0.2)]
+            found += [Produced.of(m.partition(), m.offset(), m.value(), m.key()) for m in consumer.consume(1000, 0.2)]
     finally:
         consumer.close()
     return sorted(found, key=lambda message: message.place)

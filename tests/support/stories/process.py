@@ -120,6 +120,7 @@ class House:
     key_file: Path
     batch_messages: int = 400
     batch_seconds: float = 0.2
+    dedup_scope: str = "lake"
 
     def stream(
         self, *, until_caught_up: bool = True, group: str | None = None, die: Any = None, rest: float = 0
@@ -161,6 +162,7 @@ class House:
             "topic": self.topic,
             "batch_messages": self.batch_messages,
             "batch_seconds": self.batch_seconds,
+            "dedup_scope": self.dedup_scope,
         }
         return Child({"do": do, "settings": named | settings, "die": die, **order}, self.folder)
 

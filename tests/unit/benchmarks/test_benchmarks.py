@@ -47,6 +47,7 @@ def parsed(payload: bytes | None) -> object:
         return None
 
 
+@pytest.mark.slow
 def test_the_stock_contender_lets_through_and_masks_what_the_stream_does() -> None:
     payloads = [value for _, value in simulated(3_000)]
     valid, _ = validate(decode(payloads).with_columns(ingested_at=pl.lit(NOW).cast(UTC)))

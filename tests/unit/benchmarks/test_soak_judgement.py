@@ -23,7 +23,7 @@ EVENTS: Final = 400
 
 def generation(root: Path, more: int = 0) -> Generation:
     """The topic as it was when all of it had landed, and ``more`` messages of partition 0 beside."""
-    landed = rows(root, BRONZE).group_by("kafka_partition").agg(pl.col("kafka_offset").max() + 1)
+    landed = rows(root, BRONZE).group_by("kafka_partition").agg(pl.col("last_offset").max() + 1)
     ends = dict(landed.iter_rows())
     return Generation(TOPIC_ID, {p: ends.get(p, 0) + (more if p == 0 else 0) for p in range(PARTITIONS)})
 
@@ -32,7 +32,7 @@ def test_a_lake_that_has_all_is_clean(tmp_path: Path) -> None:
     make_lake(tmp_path / "lake", simulated(EVENTS))
     found = accounts.judge(tmp_path / "lake", [generation(tmp_path / "lake")], whole=True)
     assert found.findings == []
-    assert found.events_in == EVENTS == found.silver + found.quarantined + found.duplicates
+    assert found.events_in == EVENTS == found.silver + found.quarantined + found.duplicates + found.ignored
     assert min(found.silver, found.quarantined, found.duplicates) > 0
 
 
@@ -52,6 +52,31 @@ def test_a_row_that_went_or_is_there_twice_is_found(tmp_path: Path) -> None:
     overwrite(root, SILVER, pl.concat([silver, silver.head(1)]))
     twice = accounts.judge(root, [generation(root)], whole=True)
     assert (twice.lost, twice.duplicated) == (0, 2)  # its place, and its deduplication key
+
+
+def test_a_record_batch_that_is_there_twice_is_found(tmp_path: Path) -> None:
+    root = tmp_path / "lake"
+    make_lake(root, [(0, event(patient_id=f"MRN{n}")) for n in range(9)], [(0, event(patient_id="MRN9"))])
+    bronze = rows(root, BRONZE)
+    overwrite(root, BRONZE, pl.concat([bronze, bronze.head(1)]))
+    found = accounts.judge(root, [generation(root)], whole=True)
+    assert found.findings == [
+        f"duplicated: 9 too many in partition 0 of topic {TOPIC_ID}",
+        f"duplicated: 1 record batches of messages that Bronze had, partition 0 of topic {TOPIC_ID}",
+    ]
+    overwrite(root, BRONZE, bronze.tail(1))
+    assert accounts.judge(root, [generation(root)], whole=True).lost == 9
+
+
+def test_an_event_of_a_message_of_several_counts_once(tmp_path: Path) -> None:
+    root = tmp_path / "lake"
+    make_lake(root, [(0, event(patient_id=f"MRN{n}")) for n in range(9)])
+    silver = rows(root, SILVER)
+    second = silver.head(1).with_columns(
+        event_index=pl.lit(1), event_time=pl.col("event_time") + pl.duration(minutes=1)
+    )
+    overwrite(root, SILVER, pl.concat([silver, second]))
+    assert accounts.judge(root, [generation(root)], whole=True).findings == []
 
 
 def test_rows_that_nobody_sent_are_found_where_the_soak_came_to_its_end(tmp_path: Path) -> None:

@@ -10,17 +10,20 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from app.cli import demo
 from app.jobs.lake_session import open_or_create
 from app.settings import load
 from lake.contracts.tables import TABLES
+from lake.storage import metadata, store
 from lake.storage.metadata import METADATA_FILE
 from tests.support.commands import SECONDS
-from tests.support.lakes import KEY_TEXT, Feeder, Ran, event, make_lake, rows, simulated, wardlake
+from tests.support.lakes import KEY, KEY_TEXT, Feeder, Ran, event, make_lake, rows, simulated, wardlake
 
 OTHER_KEY: Final = base64.b64encode(b"another key of thirty-two bytes.").decode()
 NOWHERE: Final = "127.0.0.1:1"
@@ -152,18 +155,32 @@ ON_A_LAKE: Final = [
 ]
 
 
-@pytest.mark.parametrize("command", [*ON_A_LAKE, ("stream", "--kafka", NOWHERE)])
-def test_a_lake_made_by_a_newer_version(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+OTHER_FORMATS: Final = {
+    99: "a newer version of Wardlake; got lake format 99; expected lake format 3; upgrade Wardlake",
+    2: "an older version of Wardlake; got lake format 2; expected lake format 3; set WARDLAKE_LAKE to another folder "
+    "and send the events again",
+}
+
+
+@pytest.mark.parametrize("command", [*ON_A_LAKE, ("stream", "--kafka", NOWHERE), ("key", "rotate")])
+@pytest.mark.parametrize("other", OTHER_FORMATS)
+def test_a_lake_made_by_another_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], other: int
 ) -> None:
     monkeypatch.setenv("WARDLAKE_KEY", KEY_TEXT)
-    make_lake(tmp_path / "lake")
-    metadata = tmp_path / "lake" / METADATA_FILE
-    metadata.write_text(json.dumps(json.loads(metadata.read_text()) | {"format": 99}))
-    text = line(wardlake(*command, "--lake", tmp_path / "lake"))
-    assert text.endswith(
-        "made by a newer version of Wardlake; got lake format 99; expected 2 or older; upgrade Wardlake"
-    )
+    root = tmp_path / "lake"
+    make_lake(root)
+    of_format(root, other)
+    before = (root / METADATA_FILE).read_text()
+    text = line(wardlake(*command, "--lake", root))
+    assert text == f"the lake at {root} was made by {OTHER_FORMATS[other]}"
+    assert (root / METADATA_FILE).read_text() == before
+
+
+def of_format(root: Path, number: int) -> None:
+    """Have the lake be of this format."""
+    metadata = root / METADATA_FILE
+    metadata.write_text(json.dumps(json.loads(metadata.read_text()) | {"format": number}))
 
 
 @pytest.mark.parametrize("command", [*ON_A_LAKE, ("stream", "--kafka", NOWHERE)])
@@ -314,3 +331,11 @@ def test_a_reader_that_leaves_early_is_no_error(root: Path) -> None:
         assert process.stderr is not None
         assert process.stderr.read() == b""
     assert process.returncode in {0, 1, 141}
+
+
+def test_a_demo_s_own_lake_of_another_format_makes_room_for_the_next(tmp_path: Path) -> None:
+    lake = tmp_path / "lake"
+    store.create(lake, KEY, demo=True)
+    metadata.write(lake, replace(metadata.read(lake), format=2))
+    demo._make_room(load(data=tmp_path))
+    assert not lake.exists()

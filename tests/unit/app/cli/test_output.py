@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from datetime import UTC, date, datetime
@@ -12,9 +13,10 @@ import polars as pl
 import pytest
 from rich.console import Console
 
-from app.cli.output import err, out, print_json, print_rows, progress_bar, table_of
+from app.cli.output import conservation, err, out, print_json, print_rows, progress_bar, table_of
 from app.cli.stream import Tally
 from app.stream.exactly_once_writer import Landed
+from lake.contracts.event import OUTCOMES
 from tests.support.lakes import KEY_TEXT, make_lake, simulated, wardlake
 
 
@@ -79,16 +81,23 @@ def test_progress_goes_to_stderr_and_only_to_a_terminal() -> None:
 
 
 def landed(partition: int, **counts: int) -> Landed:
-    numbers = {"messages": 0, "silver": 0, "quarantined": 0, "duplicates": 0} | counts
+    numbers = dict.fromkeys(("messages", *OUTCOMES, "events"), 0) | counts
     return Landed("b1", "t1", partition, 0, numbers["messages"] - 1, **numbers, seconds={"mask": 0.012345})
 
 
 def test_the_tally_adds_up_what_landed() -> None:
     tally = Tally()
-    tally.add([landed(0, messages=5, silver=3, quarantined=1, duplicates=1), landed(1, messages=2, silver=2)], 7)
+    tally.add([landed(0, messages=6, silver=3, quarantined=1, duplicates=1, ignored=1)], 7)
+    tally.add([landed(1, messages=2, silver=2, events=3)], 7)
     tally.add([landed(0, messages=1, silver=1)], None)
     tally.add([], 0)
-    assert (tally.messages, tally.silver, tally.quarantined, tally.duplicates) == (8, 6, 1, 1)
+    assert tally.counts["messages"] == 9
+    assert tally.counts == {"messages": 9, "silver": 6, "quarantined": 1, "duplicates": 1, "ignored": 1}
+
+
+def test_the_conservation_law_is_one_line() -> None:
+    counts = {"messages": 1_006, "silver": 1_000, "quarantined": 3, "duplicates": 2, "ignored": 1}
+    assert conservation(counts) == "1,006 messages = 1,000 silver + 3 quarantined + 2 duplicates + 1 ignored"
 
 
 def test_what_workers_log_is_passed_on_with_their_number_or_shown_together(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +130,8 @@ def test_status_as_json(root: Path) -> None:
     assert [set(table) for table in report["tables"]] == [{"table", "version", "files", "bytes", "rows"}] * 5
     assert report["lag"] is None
     counts = report["messages"]
-    assert counts["messages"] == 80 == counts["silver"] + counts["quarantined"] + counts["duplicates"]
+    assert set(counts) == {"messages", *OUTCOMES}
+    assert counts["messages"] == 80 == sum(counts[name] for name in OUTCOMES)
     assert datetime.fromisoformat(report["last_landed"]).tzinfo == UTC
 
 
@@ -129,7 +139,9 @@ def test_status_as_tables(root: Path) -> None:
     shown = wardlake("status", "--lake", root, "--kafka", "127.0.0.1:1").out
     assert "silver/events" in shown
     assert "lag unknown: no broker answers at 127.0.0.1:1" in shown
-    assert "80 messages = " in shown
+    assert re.search(
+        r"^80 messages = \d+ silver \+ \d+ quarantined \+ \d+ duplicates \+ 0 ignored$", shown, re.MULTILINE
+    )
 
 
 def test_quarantine_list_tells_places_and_rules(root: Path) -> None:
@@ -146,10 +158,12 @@ def test_quarantine_replay_and_replay_tell_their_counts(root: Path, monkeypatch:
     monkeypatch.setenv("WARDLAKE_KEY", KEY_TEXT)
     held = len(wardlake("quarantine", "list", "--lake", root, "--json").json)
     again = wardlake("quarantine", "replay", "--lake", root, "--json").json
-    assert again == {"messages": held, "silver": 0, "quarantined": held, "duplicates": 0}
+    assert again == {"messages": held, "silver": 0, "quarantined": held, "duplicates": 0, "ignored": 0}
     counts = wardlake("replay", "--lake", root, "--json").json
-    assert counts["messages"] == 80 == counts["silver"] + counts["quarantined"] + counts["duplicates"]
-    assert wardlake("replay", "--lake", root).out.startswith("replayed: 80 messages: ")
+    assert counts["messages"] == 80 == sum(counts[name] for name in OUTCOMES)
+    assert wardlake("replay", "--lake", root).out == (
+        "replayed: 80 messages: " + ", ".join(f"{counts[name]} {name}" for name in OUTCOMES) + "\n"
+    )
     assert wardlake("verify", "--lake", root).code == 0
 
 

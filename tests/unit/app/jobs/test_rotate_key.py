@@ -4,6 +4,7 @@ import json
 import stat
 from base64 import b64encode
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,11 @@ import pytest
 from app.jobs import rotate_key as rotating
 from lake.contracts.tables import AUDIT, BRONZE, QUARANTINE, SILVER, TABLES
 from lake.errors import LakeError
-from lake.security.encryption import LakeKey, associated_data
-from lake.storage import chunked_scan as slicing
-from lake.storage import table_swap
-from lake.storage.metadata import METADATA_FILE
+from lake.security.encryption import LakeKey
+from lake.storage import bronze, record_batch, table_swap
+from lake.storage.metadata import FORMAT, METADATA_FILE
 from lake.storage.store import DeltaStore, Lake, create, open_lake
-from tests.support.lakes import KEY_TEXT, TOPIC_ID, Feeder, event, rows, simulated, wardlake
+from tests.support.lakes import KEY_TEXT, NOW, TOPIC_ID, Feeder, event, plain, rows, simulated, wardlake
 
 OTHER_TEXT = b64encode(b"another key of thirty-two bytes.").decode()
 
@@ -48,14 +48,12 @@ def metadata(data: Path) -> dict[str, Any]:
 
 
 def encrypted_with(data: Path) -> Counter[str]:
-    return Counter(key_id for table in (BRONZE, QUARANTINE) for key_id in rows(data / "lake", table)["key_id"])
+    return Counter(rows(data / "lake", BRONZE)["key_id"])
 
 
-def payloads(data: Path, key: LakeKey | None = None) -> list[bytes | None]:
+def messages_of(data: Path, key: LakeKey | None = None) -> pl.DataFrame:
     """Bronze, opened."""
-    found = rows(data / "lake", BRONZE)
-    where = associated_data(TOPIC_ID, found["kafka_partition"], found["kafka_offset"])
-    return (key or opened(data).key).decrypt(found["payload"].to_list(), where, found["key_id"])
+    return record_batch.opened(rows(data / "lake", BRONZE), key or opened(data).key)
 
 
 def audited(data: Path, action: str) -> list[tuple[str, int | None]]:
@@ -63,7 +61,7 @@ def audited(data: Path, action: str) -> list[tuple[str, int | None]]:
 
 
 def test_new_rows_are_encrypted_with_the_new_key_and_old_ones_stay_readable(data: Path) -> None:
-    old, before, messages = key_of(data), rows(data / "lake", SILVER), payloads(data)
+    old, before, messages = key_of(data), rows(data / "lake", SILVER), messages_of(data)
     ran = wardlake("key", "rotate")
     new = key_of(data)
     assert (ran.code, ran.out) == (0, "")
@@ -72,7 +70,7 @@ def test_new_rows_are_encrypted_with_the_new_key_and_old_ones_stay_readable(data
         f"the new key is in {data / 'lake.key'}: back it up; the old one is kept in {data}/lake.key.{old.key_id}",
         "older rows stay encrypted with earlier keys, which the lake keeps; 'wardlake key reencrypt' changes that",
     ]
-    assert payloads(data) == messages
+    assert messages_of(data).equals(messages)
     feed(opened(data), 40, seed=8)
     assert set(encrypted_with(data)) == {old.key_id, new.key_id}
     assert rows(data / "lake", SILVER).join(before, on=before.columns, how="semi", nulls_equal=True).height == (
@@ -114,8 +112,8 @@ def test_the_old_key_opens_the_lake_no_more(data: Path) -> None:
 
 
 def test_after_reencryption_no_row_and_no_file_needs_the_old_key(data: Path) -> None:
-    old, messages, before = key_of(data), payloads(data), positions(data)
-    count = sum(encrypted_with(data).values())
+    old, messages, before = key_of(data), messages_of(data), positions(data)
+    count = encrypted_with(data)[old.key_id]
     plain = columns_but_the_encrypted(data)
     ran = wardlake("key", "rotate", "--reencrypt")
     assert ran.code == 0
@@ -125,29 +123,28 @@ def test_after_reencryption_no_row_and_no_file_needs_the_old_key(data: Path) -> 
     ]
     (data / f"lake.key.{old.key_id}").unlink()
     assert encrypted_with(data) == {key_of(data).key_id: count}
-    assert payloads(data) == payloads(data, LakeKey.from_file(data / "lake.key")) == messages
+    for key in (None, LakeKey.from_file(data / "lake.key")):
+        assert messages_of(data, key).equals(messages)
     assert opened(data).key.known == {old.key_id, key_of(data).key_id}, "the first key goes on making pseudonyms"
     with pytest.raises(LakeError, match="does not know"):
         opened(data).key.decrypt([b"x" * 40], [b"p"], [old.key_id])
     assert positions(data) == before
-    for table, stood in plain.items():
-        assert columns_but_the_encrypted(data)[table].equals(stood)
+    assert columns_but_the_encrypted(data).equals(plain)
     assert wardlake("verify").code == 0
     assert audited(data, "key_reencrypt") == [(f"all rows are encrypted with key {key_of(data).key_id}", count)]
 
 
-@pytest.mark.parametrize("at_a_time", [1, 7])
+@pytest.mark.parametrize("at_a_time", [1, 60])
 def test_reencryption_in_slices(data: Path, monkeypatch: pytest.MonkeyPatch, at_a_time: int) -> None:
-    """Bytes of a slice are so few that it holds some seven messages, or one."""
-    messages, plain = payloads(data), columns_but_the_encrypted(data)
-    files = DeltaStore(data / "lake", BRONZE).files()
-    average = files["size_bytes"].sum() // files["num_records"].sum()
-    monkeypatch.setattr(slicing, "_BYTES", at_a_time * average)
+    """A slice holds some messages, of one record batch or of two."""
+    feed(opened(data), 40, seed=8)
+    messages, plain = messages_of(data), columns_but_the_encrypted(data)
+    monkeypatch.setattr(bronze, "_MOST_MESSAGES", at_a_time)
+    assert len(list(bronze.slices(opened(data)))) == (8 if at_a_time == 1 else 4)
     assert wardlake("key", "rotate", "--reencrypt").code == 0
     assert set(encrypted_with(data)) == {key_of(data).key_id}
-    assert payloads(data) == messages
-    for table, stood in plain.items():
-        assert columns_but_the_encrypted(data)[table].equals(stood)
+    assert messages_of(data).equals(messages)
+    assert columns_but_the_encrypted(data).equals(plain)
 
 
 def test_reencryption_carries_a_takeover_through_before_it_begins_its_own(
@@ -164,8 +161,8 @@ def test_reencryption_carries_a_takeover_through_before_it_begins_its_own(
     assert rows(data / "lake", SILVER).equals(held.head(3))
 
 
-def columns_but_the_encrypted(data: Path) -> dict[str, pl.DataFrame]:
-    return {table.name: rows(data / "lake", table).drop("payload", "key_id") for table in (BRONZE, QUARANTINE)}
+def columns_but_the_encrypted(data: Path) -> pl.DataFrame:
+    return rows(data / "lake", BRONZE).drop("payload", "key_id")
 
 
 def positions(data: Path) -> list[int]:
@@ -177,18 +174,27 @@ def positions(data: Path) -> list[int]:
 
 def test_reencryption_touches_only_the_days_that_need_it_and_a_second_time_nothing(data: Path) -> None:
     wardlake("key", "rotate", "--reencrypt")
-    before = {table.name: DeltaStore(data / "lake", table).refresh() for table in (BRONZE, QUARANTINE)}
+    old = set(DeltaStore(data / "lake", BRONZE).files()["path"])
+    before = DeltaStore(data / "lake", BRONZE).refresh()
     assert wardlake("key", "reencrypt").err.startswith("0 rows re-encrypted")
-    assert {table.name: DeltaStore(data / "lake", table).refresh() for table in (BRONZE, QUARANTINE)} == before
+    assert DeltaStore(data / "lake", BRONZE).refresh() == before
+
+    wardlake("key", "rotate")
+    later = [(0, plain([b"later"], first=10_000))]
+    rows_of_another_day = record_batch.encrypted("t", TOPIC_ID, later, key_of(data), NOW + timedelta(days=1))
+    opened(data).store(BRONZE).append(rows_of_another_day, {})
+    another = set(DeltaStore(data / "lake", BRONZE).files()["path"]) - old
+    assert wardlake("key", "reencrypt").err.splitlines()[0] == f"re-encrypting {BRONZE.name} of {NOW:%F}"
+    assert another == {path for path in DeltaStore(data / "lake", BRONZE).files()["path"] if path in old | another}
 
 
 def test_several_rotations_in_a_row(data: Path) -> None:
-    messages = payloads(data)
+    messages = messages_of(data)
     for seed in range(3):
         assert wardlake("key", "rotate").code == 0
         feed(opened(data), 20, seed=20 + seed)
     assert len(encrypted_with(data)) == 4
-    assert set(messages) <= set(payloads(data))
+    assert messages.join(messages_of(data), on=messages.columns, how="anti", nulls_equal=True).is_empty()
     assert len(list(data.glob("lake.key.*"))) == 3
     assert wardlake("key", "reencrypt").code == 0
     assert set(encrypted_with(data)) == {key_of(data).key_id}
@@ -201,9 +207,6 @@ def test_a_replay_after_a_rotation_comes_to_the_same(data: Path) -> None:
     assert wardlake("quarantine", "replay").code == 0
     assert wardlake("replay").code == 0
     assert rows(data / "lake", SILVER).drop("policy").equals(before.drop("policy"))
-    assert set(rows(data / "lake", QUARANTINE)["key_id"]) == {key_of(data).key_id}, (
-        "what is landed again uses the new key"
-    )
     assert wardlake("verify").code == 0
 
 
@@ -215,11 +218,10 @@ def test_every_file_of_it_is_its_owner_s_alone(data: Path) -> None:
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
 
 
-def test_an_older_version_does_not_open_a_rotated_lake(data: Path) -> None:
-    first_format = metadata(data) | {"format": 1}  # as a version that knew no rotation made it
-    (data / "lake" / METADATA_FILE).write_text(json.dumps(first_format))
+def test_a_rotated_lake_is_of_the_same_format(data: Path) -> None:
+    before = metadata(data)["format"]
     wardlake("key", "rotate")
-    assert metadata(data)["format"] == 2, "it would make other pseudonyms with the new key"
+    assert metadata(data)["format"] == before == FORMAT
 
 
 def test_the_marker_names_no_key_and_shows_none(data: Path) -> None:
@@ -324,13 +326,13 @@ def test_a_lake_that_was_put_together_from_two_backups(data: Path) -> None:
 def test_a_takeover_that_a_crash_left_brings_no_old_key_back(data: Path) -> None:
     wardlake("key", "rotate")
     lake = opened(data)
-    held = rows(data / "lake", QUARANTINE)
+    held = rows(data / "lake", BRONZE)
     with lake.landing_lock():
-        beside = table_swap.begin(lake, (QUARANTINE,))
-        beside.store(QUARANTINE).append(held, {})
+        beside = table_swap.begin(lake, (BRONZE,))
+        beside.store(BRONZE).append(held, {})
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(table_swap, "finish", lambda _: None)
-            table_swap.commit(lake, {QUARANTINE.name: "overwrite"})
+            table_swap.commit(lake, {BRONZE.name: "replace"})
     assert wardlake("key", "reencrypt").code == 0
     assert set(encrypted_with(data)) == {key_of(data).key_id}
     assert wardlake("verify").code == 0

@@ -16,8 +16,12 @@ NINE: Final = datetime(2024, 3, 1, 9, 0, tzinfo=UTC)
 
 
 def rows(*drawn: tuple[int, int, str, datetime, int]) -> pl.DataFrame:
+    """Events, numbered by message in the order in which they are drawn."""
     names = ("kafka_partition", "kafka_offset", "patient_key", "event_time", "content_hash")
-    return pl.DataFrame(drawn, schema={name: SCHEMA[name] for name in names}, orient="row")
+    frame = pl.DataFrame(drawn, schema={name: SCHEMA[name] for name in names}, orient="row")
+    return frame.with_columns(
+        event_index=pl.int_range(pl.len(), dtype=pl.Int32).over("kafka_partition", "kafka_offset")
+    )
 
 
 def known(*drawn: tuple[str, datetime, int]) -> pl.DataFrame:
@@ -76,3 +80,37 @@ def test_null_is_a_value_of_a_widened_key() -> None:
     )
     standing = known(("a", NINE, 7)).with_columns(bed=pl.lit("B1"))
     assert offsets(deduplicate(batch, standing, [*KEY, "bed"])) == {"fresh": [1], "duplicates": [2, 3]}
+
+
+# Messages of several events.
+
+
+def test_a_message_with_something_new_is_in_silver_without_its_exact_duplicates() -> None:
+    batch = rows((0, 1, "a", NINE, 7), (0, 2, "a", NINE, 7), (0, 2, "b", NINE, 7))
+    done = deduplicate(batch, known(), KEY)
+    assert offsets(done) == {"fresh": [1, 2]}
+    assert done.fresh["patient_key"].to_list() == ["a", "b"]
+
+
+def test_a_message_is_a_duplicate_once_if_all_its_events_are() -> None:
+    batch = rows((0, 1, "a", NINE, 7), (0, 1, "b", NINE, 7), (0, 2, "a", NINE, 7), (0, 2, "b", NINE, 7))
+    assert offsets(deduplicate(batch, known(), KEY)) == {"fresh": [1, 1], "duplicates": [2]}
+
+
+def test_a_message_with_a_conflict_is_one_as_a_whole_and_stands_in_nobody_s_way() -> None:
+    batch = rows((0, 1, "a", NINE, 7), (0, 2, "a", NINE, 8), (0, 2, "b", NINE, 7), (0, 3, "b", NINE, 9))
+    assert offsets(deduplicate(batch, known(), KEY)) == {"fresh": [1, 3], "conflicts": [2]}
+
+
+def test_a_conflict_that_follows_from_a_conflict_is_none() -> None:
+    """3 would be a conflict with the b of 2, were 2 not one itself; so the c of 3 counts, and 4 is its duplicate."""
+    batch = rows(
+        *[(0, 1, "a", NINE, 7), (0, 2, "a", NINE, 8), (0, 2, "b", NINE, 7)],
+        *[(0, 3, "b", NINE, 8), (0, 3, "c", NINE, 7), (0, 4, "c", NINE, 7)],
+    )
+    assert offsets(deduplicate(batch, known(), KEY)) == {"fresh": [1, 3, 3], "duplicates": [4], "conflicts": [2]}
+
+
+def test_two_events_of_a_message_with_one_key_are_a_twin_or_a_conflict() -> None:
+    batch = rows((0, 1, "a", NINE, 7), (0, 1, "a", NINE, 7), (0, 2, "b", NINE, 7), (0, 2, "b", NINE, 8))
+    assert offsets(deduplicate(batch, known(), KEY)) == {"fresh": [1], "conflicts": [2]}

@@ -11,7 +11,13 @@ from app.stream.decoders.json_event import decode
 from lake.contracts.event import FIELDS
 from tests.corpus.bad_input import CASES, FULL, PER_FIELD, event, extra, raw
 
-DECODED: Final = {"row": pl.UInt32, **dict.fromkeys(FIELDS, pl.String), "unknown_fields": pl.UInt32}
+DECODED: Final = {
+    "row": pl.UInt32,
+    "event_index": pl.Int32,
+    "source_format": pl.String,
+    **dict.fromkeys(FIELDS, pl.String),
+    "unknown_fields": pl.UInt32,
+}
 
 
 def values(payload: bytes | None) -> dict[str, str | None]:

@@ -90,7 +90,7 @@ def test_a_rebuild_is_taken_over_when_its_compaction_is_done(
         take_over(lake, modes)
 
     monkeypatch.setattr(table_swap, "commit", commit)
-    replay(feeder.lake, feeder.policy, lakes.DEDUP_KEY, lambda: lakes.NOW)
+    replay(feeder.lake, lakes.RULES, lambda: lakes.NOW)
     assert then == {"called": 1, "done": 1}
     assert lakes.rows(feeder.lake.root, SILVER).height == 3
 

@@ -115,7 +115,7 @@ def test_a_row_has_every_column_of_silver_that_is_an_event_s_or_the_policy_s() -
     placed = {"topic_id", "kafka_partition", "kafka_offset"}
     wanted = {name: dtype for name, dtype in SILVER.polars_schema.items() if name not in placed}
     assert dict(done.rows.schema) == wanted | {"row": pl.UInt32}
-    assert dict(done.fields.schema) == {"row": pl.UInt32} | dict.fromkeys(PHI, pl.String)
+    assert dict(done.fields.schema) == {"row": pl.UInt32, "event_index": pl.Int32} | dict.fromkeys(PHI, pl.String)
 
 
 def test_what_is_kept_is_kept_and_the_policy_is_named() -> None:

@@ -16,7 +16,7 @@ from lake.contracts.tables import UTC
 from tests.corpus.bad_input import CASES, FULL, NOW, PER_FIELD, SILVER, Case, event
 
 ALL: Final = (*CASES, *PER_FIELD)
-OUR_OWN: Final = {"row", "unknown_fields", "ingested_at", "event_text"}
+OUR_OWN: Final = {"row", "event_index", "source_format", "unknown_fields", "ingested_at", "event_text"}
 """Columns of ``Event`` that no sender fills."""
 
 

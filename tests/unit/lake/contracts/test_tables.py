@@ -16,26 +16,29 @@ FITS_DELTA: Final = {pl.String, pl.Int32, pl.Int64, pl.Float64, pl.Binary, pl.Da
 NOON: Final = datetime(2024, 3, 1, 12, 0, tzinfo=UTC)
 GOOD_PLACE: Final = {"topic_id": "t", "kafka_partition": 0, "kafka_offset": 5}
 GOOD: Final[dict[str, dict[str, Any]]] = {
-    BRONZE.name: GOOD_PLACE
+    BRONZE.name: {
+        "topic": "t", "topic_id": "t", "kafka_partition": 0, "first_offset": 5, "last_offset": 9, "messages": 4,
+        "ingested_at": NOON, "key_id": "0123456789abcdef", "payload": b"", "ingest_date": NOON.date(),
+    },
+    QUARANTINE.name: GOOD_PLACE
     | {
-        "topic": "t", "kafka_time": None, "ingested_at": NOON, "key_id": "0123456789abcdef", "payload": None,
-        "ingest_date": NOON.date(),
+        "topic": "t", "ingested_at": NOON, "reasons": ["not_json"], "resolved_at": None, "ingest_date": NOON.date(),
     },
     SILVER.name: GOOD_PLACE
     | dict.fromkeys(map(silver_column, FIELDS))
     | {
-        "message_id": "m", "event_type": "admit", "event_time": NOON, "patient_key": "a" * 32, "visit_key": "b" * 32,
+        "event_index": 0, "source_format": "event", "message_id": "m", "event_type": "admit", "event_time": NOON,
+        "patient_key": "a" * 32, "visit_key": "b" * 32,
         "facility": "F", "department": "D", "policy": "display", "policy_fingerprint": "0" * 16, "content_hash": -1,
         "ingested_at": NOON, "event_date": NOON.date(),
     },
     INGEST.name: {
         "batch_id": "x", "kind": "stream", "topic_id": "t", "kafka_partition": 0, "first_offset": 1, "last_offset": 9,
-        "messages": 6, "silver": 3, "quarantined": 2, "duplicates": 1, "unknown_fields": 0, "rules": [], "fields": [],
-        "seconds": [], "policy": "display", "policy_fingerprint": "0" * 16, "ingested_at": NOON,
-        "ingest_date": NOON.date(),
+        "messages": 10, "silver": 3, "quarantined": 2, "duplicates": 1, "ignored": 4, "events": 5, "unknown_fields": 0,
+        "rules": [], "fields": [], "seconds": [], "policy": "display", "policy_fingerprint": "0" * 16,
+        "ingested_at": NOON, "ingest_date": NOON.date(),
     },
 }  # fmt: skip
-GOOD[QUARANTINE.name] = GOOD[BRONZE.name] | {"reasons": ["not_json"], "resolved_at": None}
 
 
 def broken(table: Table, **changes: Any) -> set[str]:
@@ -72,15 +75,18 @@ def test_silver_comes_last_so_that_a_cut_short_landing_shows() -> None:
 
 
 def test_every_row_points_to_its_message(subtests: pytest.Subtests) -> None:
-    for table in [BRONZE, QUARANTINE, SILVER]:
+    for table in [QUARANTINE, SILVER]:
         with subtests.test(table=table):
             assert set(KAFKA_COORDINATES) <= set(table.polars_schema)
 
 
-def test_the_quarantine_is_bronze_with_reasons() -> None:
-    added = set(QUARANTINE.polars_schema) - set(BRONZE.polars_schema)
-    assert added == {"reasons", "resolved_at"}
-    assert set(BRONZE.polars_schema) < set(QUARANTINE.polars_schema)
+def test_a_row_of_bronze_tells_which_messages_it_holds() -> None:
+    assert {*KAFKA_COORDINATES[:2], "first_offset", "last_offset", "messages"} <= set(BRONZE.polars_schema)
+
+
+def test_payloads_are_in_bronze_alone() -> None:
+    assert [table.name for table in TABLES if "payload" in table.polars_schema] == [BRONZE.name]
+    assert [table.name for table in TABLES if pl.Binary in table.polars_schema.values()] == [BRONZE.name]
 
 
 def test_silver_has_every_field_of_the_event_under_its_masked_name() -> None:
@@ -116,6 +122,8 @@ def test_silver_refuses(subtests: pytest.Subtests) -> None:
         ({"patient_key": "MRN-100001"}, "pseudonyms_well_formed"),
         ({"visit_key": "A" * 32}, "pseudonyms_well_formed"),
         ({"kafka_offset": -1}, "kafka_offset|min"),
+        ({"event_index": -1}, "event_index|min"),
+        ({"source_format": "csv"}, "source_format_allowed"),
         ({"policy": ""}, "policy|min_length"),
         ({"policy_fingerprint": "display"}, "policy_fingerprint|regex"),
     ]:
@@ -124,7 +132,7 @@ def test_silver_refuses(subtests: pytest.Subtests) -> None:
 
 
 def test_the_books_must_account_for_every_message(subtests: pytest.Subtests) -> None:
-    for lost in [{"messages": 7}, {"silver": 2}, {"quarantined": 3}, {"duplicates": 0}]:
+    for lost in [{"messages": 11}, {"silver": 2}, {"quarantined": 3}, {"duplicates": 0}, {"ignored": 5}]:
         with subtests.test(lost=lost):
             assert broken(INGEST, **lost) == {"every_message_is_accounted_for"}
 
@@ -135,5 +143,20 @@ def test_a_quarantined_message_has_a_reason(subtests: pytest.Subtests) -> None:
             assert broken(QUARANTINE, reasons=reasons)
 
 
-def test_an_encrypted_message_names_its_key() -> None:
-    assert broken(BRONZE, key_id="the key") == {"key_id|regex"}
+def test_the_books_count_outcomes_in_messages_and_not_in_events() -> None:
+    assert broken(INGEST, events=50) == set()
+
+
+def test_bronze_refuses(subtests: pytest.Subtests) -> None:
+    for changes, rule in [
+        ({"key_id": "the key"}, "key_id|regex"),
+        ({"payload": None}, "payload|nullability"),
+        ({"topic_id": ""}, "topic_id|min_length"),
+        ({"messages": 0}, "messages|min"),
+        ({"messages": 6}, "messages_fit_their_offsets"),
+        ({"last_offset": 4}, "messages_fit_their_offsets"),
+        ({"first_offset": -1}, "first_offset|min"),
+    ]:
+        with subtests.test(changes=changes):
+            assert broken(BRONZE, **changes) == {rule}
+    assert broken(BRONZE, messages=5) == broken(BRONZE, messages=1) == set(), "offsets may have gaps"

@@ -20,7 +20,18 @@ from lake.gold.published import last
 from lake.gold.tables import COMPLIANCE, GOLD, OCCUPANCY
 from lake.storage.store import DeltaStore, create
 from tests.support.golds import DERIVED, beds, build, different, published
-from tests.support.lakes import DEDUP_KEY, KEY, NOW, Feeder, Message, event, make_lake, overwrite, rows, simulated
+from tests.support.lakes import (
+    KEY,
+    NOW,
+    RULES,
+    Feeder,
+    Message,
+    event,
+    make_lake,
+    overwrite,
+    rows,
+    simulated,
+)
 
 
 def told(number: int, kind: str, time: str, visit: int = 1, **more: str) -> Message:
@@ -154,7 +165,7 @@ def test_compaction_is_no_change(tmp_path: Path) -> None:
 def test_a_rebuild_of_silver_asks_for_a_full_build(tmp_path: Path) -> None:
     lake = make_lake(tmp_path / "lake", ADMITTED, MOVED)
     build(lake)
-    replay.replay(lake, Feeder(lake).policy, DEDUP_KEY, lambda: NOW)
+    replay.replay(lake, RULES, lambda: NOW)
     assert build(lake).kind == "full"
     assert build(lake).kind == "unchanged"
 

@@ -6,14 +6,24 @@ from pathlib import Path
 import polars as pl
 
 from app.jobs.replay import replay_quarantine
-from lake.contracts.tables import BRONZE, INGEST, QUARANTINE, SILVER, VISITS
+from lake.contracts.tables import INGEST, QUARANTINE, SILVER, VISITS
 from lake.gold.tables import OCCUPANCY, OUTCOMES
 from lake.quality.declared_checks import declared
 from lake.quality.run import run
-from lake.security import masking_policy as policies
 from lake.storage.store import Lake
 from tests.support.golds import build, different, published
-from tests.support.lakes import DEDUP_KEY, NOW, Feeder, Message, event, make_lake, overwrite, rows
+from tests.support.lakes import (
+    NOW,
+    RULES,
+    Feeder,
+    Message,
+    bronze_messages,
+    event,
+    make_lake,
+    overwrite,
+    quarantined,
+    rows,
+)
 
 
 def sent(number: int, kind: str, time: str, visit: int = 1, **more: str) -> Message:
@@ -115,7 +125,7 @@ def test_a_discharge_that_was_refused_for_its_disposition_is_taken_in_and_closes
     _refused(lake, offset=1)
     build(lake)
     assert published(lake.root, VISITS)["discharged_at"].to_list() == [None]
-    done = replay_quarantine(lake, policies.load("display"), DEDUP_KEY, lambda: NOW)
+    done = replay_quarantine(lake, RULES, lambda: NOW)
     assert (done.messages, done.silver) == (1, 1)
     build(lake)
     [visit] = published(lake.root, VISITS).rows(named=True)
@@ -127,10 +137,7 @@ def test_a_discharge_that_was_refused_for_its_disposition_is_taken_in_and_closes
 def _refused(lake: Lake, offset: int) -> None:
     """Have the message at ``offset`` be in quarantine, as if it had broken a rule that is no more."""
     that = pl.col("kafka_offset") == offset
-    held = rows(lake.root, BRONZE).filter(that)
-    overwrite(
-        lake.root, QUARANTINE, held.with_columns(reasons=pl.lit(["disposition_missing"]), resolved_at=pl.lit(None))
-    )
+    overwrite(lake.root, QUARANTINE, quarantined(bronze_messages(lake).filter(that), "disposition_missing"))
     overwrite(lake.root, SILVER, rows(lake.root, SILVER).filter(~that))
-    overwrite(lake.root, INGEST, rows(lake.root, INGEST).with_columns(silver=pl.col("silver") - 1, quarantined=1))
+    overwrite(lake.root, INGEST, rows(lake.root, INGEST).with_columns(pl.col("silver", "events") - 1, quarantined=1))
     lake.refresh()

@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lake.errors import LakeError
-from lake.security.encryption import KEY_BYTES, LakeKey, associated_data
+from lake.security.encryption import KEY_BYTES, LakeKey
 
 FIRST: Final = LakeKey(b"1" * KEY_BYTES)
 SECOND: Final = FIRST.succeeded_by(LakeKey(b"2" * KEY_BYTES))
 THIRD: Final = SECOND.succeeded_by(LakeKey(b"3" * KEY_BYTES))
 LAKE: Final = "a-lake-id"
-PLACES: Final = list(associated_data("topic-1", [0, 0, 1], [1, 2, 1]))
-PAYLOADS: Final = [b"one", None, b"three"]
+PLACES: Final = [b"topic-1:0:1:1", b"topic-1:0:2:4", b"topic-1:1:1:1"]
+PAYLOADS: Final = [b"one", b"", b"three"]
 
 
 def pseudonyms(key: LakeKey) -> list[str]:
@@ -45,13 +45,13 @@ def test_each_row_opens_with_the_key_that_it_names() -> None:
     with pytest.raises(LakeError, match="does not open"):
         THIRD.decrypt(encrypted, PLACES, ids[::-1])
     with pytest.raises(LakeError, match="does not open"):
-        THIRD.decrypt(encrypted, PLACES)
+        THIRD.decrypt(encrypted, PLACES, [THIRD.key_id] * 3)
 
 
 def test_what_is_encrypted_after_the_rotation_is_nothing_to_the_old_key() -> None:
     encrypted = SECOND.encrypt([b"payload"], PLACES[:1])
     with pytest.raises(LakeError, match="does not open"):
-        FIRST.decrypt(encrypted, PLACES[:1])
+        FIRST.decrypt(encrypted, PLACES[:1], [FIRST.key_id])
     with pytest.raises(LakeError, match="do not open"):
         FIRST.opened(SECOND.key_bundle(LAKE), LAKE)
 
@@ -70,7 +70,7 @@ def test_an_unknown_key_is_named_in_one_error() -> None:
 def test_without_its_retired_keys_it_opens_only_its_own() -> None:
     lean = THIRD.without_retired()
     own = THIRD.encrypt([b"x"], PLACES[:1])
-    assert lean.decrypt(own, PLACES[:1]) == [b"x"]
+    assert lean.decrypt(own, PLACES[:1], [THIRD.key_id]) == [b"x"]
     with pytest.raises(LakeError, match="does not know"):
         lean.decrypt(SECOND.encrypt([b"x"], PLACES[:1]), PLACES[:1], [SECOND.key_id])
     assert lean.known == {FIRST.key_id, THIRD.key_id}, "the first key makes the pseudonyms"
@@ -81,7 +81,7 @@ def test_renewing_encrypts_what_is_old_and_leaves_the_rest_as_it_is() -> None:
     old, new = FIRST.encrypt(PAYLOADS[:2], PLACES[:2]), SECOND.encrypt(PAYLOADS[2:], PLACES[2:])
     ids = [FIRST.key_id, FIRST.key_id, SECOND.key_id]
     renewed = SECOND.renew([*old, *new], PLACES, ids)
-    assert SECOND.without_retired().decrypt(renewed, PLACES) == PAYLOADS
+    assert SECOND.without_retired().decrypt(renewed, PLACES, [SECOND.key_id] * 3) == PAYLOADS
     assert renewed[0] != old[0]
     assert renewed[2] == new[0]
 
@@ -122,12 +122,13 @@ def test_what_is_no_envelope_is_refused(subtests: pytest.Subtests) -> None:
 @given(st.lists(st.binary(min_size=KEY_BYTES, max_size=KEY_BYTES), min_size=2, max_size=6, unique=True))
 def test_however_often_it_is_rotated_every_row_opens(secrets: list[bytes]) -> None:
     key, encrypted, ids = LakeKey(secrets[0]), [], []
-    where = list(associated_data("t", [0] * len(secrets), range(len(secrets))))
+    where = [b"t:0:%d:%d" % (number, number) for number in range(len(secrets))]
     for number, secret in enumerate(secrets):
         if number:
             key = LakeKey(secret).opened(key.succeeded_by(LakeKey(secret)).key_bundle(LAKE), LAKE)
         encrypted += key.encrypt([secret], [where[number]])
         ids.append(key.key_id)
     assert key.decrypt(encrypted, where, ids) == secrets
-    assert key.without_retired().decrypt(key.renew(encrypted, where, ids), where) == secrets
+    renewed = key.renew(encrypted, where, ids)
+    assert key.without_retired().decrypt(renewed, where, [key.key_id] * len(secrets)) == secrets
     assert pseudonyms(key) == pseudonyms(LakeKey(secrets[0]))

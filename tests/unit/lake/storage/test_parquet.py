@@ -30,7 +30,7 @@ def columns(lake: Lake, table: Table) -> pl.DataFrame:
 @pytest.mark.parametrize(
     ("table", "searched"),
     [
-        (BRONZE, KAFKA_COORDINATES | {"ingested_at"}),
+        (BRONZE, {"kafka_partition", "first_offset", "last_offset", "ingested_at"}),
         (QUARANTINE, KAFKA_COORDINATES | {"ingested_at"}),
         (SILVER, KAFKA_COORDINATES | {"event_time"}),
     ],

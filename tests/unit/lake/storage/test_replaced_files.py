@@ -12,13 +12,12 @@ from app.jobs.replay import replay
 from app.settings import Settings
 from lake.contracts.tables import BRONZE, INGEST, QUARANTINE, SILVER, VISITS, Table
 from lake.contracts.tables import UTC as UTC_TIME
-from lake.security import masking_policy
 from lake.storage import maintenance as care
 from lake.storage.store import DeltaStore, Lake, live_files
 from tests.support.lakes import (
-    DEDUP_KEY,
     KEY_TEXT,
     NOW,
+    RULES,
     Feeder,
     age,
     forget_replaced,
@@ -58,7 +57,7 @@ def forgetting(lake: Lake) -> None:
 
 
 def rebuild(lake: Lake) -> None:
-    replay(lake, masking_policy.load("display"), DEDUP_KEY, lambda: NOW)
+    replay(lake, RULES, lambda: NOW)
 
 
 def reencrypting(lake: Lake) -> None:

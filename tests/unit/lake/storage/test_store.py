@@ -4,9 +4,11 @@ import json
 import os
 import shutil
 import stat
+import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -19,8 +21,8 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from lake.contracts.tables import AUDIT, INGEST, LANDED, SILVER, TABLES
 from lake.errors import LakeError
 from lake.security.encryption import LakeKey
+from lake.storage import bronze, store
 from lake.storage import metadata as marking
-from lake.storage import store
 from lake.storage.metadata import METADATA_FILE
 from lake.storage.store import DeltaStore, Lake, app_id, create, exists, is_demo, open_lake
 from tests.support.lakes import KEY, Feeder, make_lake, rows, simulated
@@ -85,7 +87,7 @@ def test_making_it_again_opens_it(tmp_path: Path) -> None:
     before = (first.root / METADATA_FILE).read_text()
     second = create(first.root, KEY)
     assert (first.root / METADATA_FILE).read_text() == before
-    assert second.store(TABLES[0]).scan().collect().height == 20
+    assert bronze.total(second) == 20
 
 
 def test_many_may_make_it_at_once(tmp_path: Path) -> None:
@@ -150,11 +152,21 @@ def test_there_is_no_lake_where_nothing_is(tmp_path: Path) -> None:
             open_lake(path)
 
 
-def test_a_lake_of_a_newer_version_is_not_opened(lake: Lake) -> None:
-    metadata(lake.root, format=marking.FORMAT + 1)
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        (4, r"a newer version.*got lake format 4; expected lake format 3; upgrade Wardlake"),
+        (2, r"an older version.*got lake format 2; expected lake format 3; set WARDLAKE_LAKE to another folder"),
+    ],
+)
+def test_a_lake_of_another_version_is_not_opened(lake: Lake, other: int, told: str) -> None:
+    metadata(lake.root, format=other)
     for use in (create, open_lake):
-        with pytest.raises(LakeError, match=r"newer version.*got lake format 3; expected 2 or older; upgrade"):
+        with pytest.raises(LakeError, match=told):
             use(lake.root, KEY)
+    assert not is_demo(lake.root), "a demo may still clear away its own"
+    metadata(lake.root, demo=True)
+    assert is_demo(lake.root)
 
 
 def test_a_lake_is_opened_with_its_own_key_only(lake: Lake) -> None:
@@ -349,10 +361,50 @@ def test_what_landed_and_what_was_begun(tmp_path: Path) -> None:
     lake = make_lake(tmp_path / "lake", simulated(60))
     lake.refresh()
     [topic_id] = rows(lake.root, TABLES[0])["topic_id"].unique()
-    ends = rows(lake.root, TABLES[0]).group_by("kafka_partition").agg(pl.col("kafka_offset").max())
+    ends = rows(lake.root, TABLES[0]).group_by("kafka_partition").agg(pl.col("last_offset").max())
     assert {p: lake.landed(topic_id, p) for p in ends["kafka_partition"]} == dict(ends.iter_rows())
     assert lake.landings_begun() == lake.landings_done() == 0
     Feeder(lake).land(simulated(20))
     assert lake.landings_begun() == lake.landings_done() == 1
     lake.streamed()[0].append(TABLES[0].empty(), {store.LANDING_APP: 2})
     assert (lake.landings_begun(), lake.landings_done()) == (2, 1)
+
+
+# Landings beside each other.
+
+
+def waits_for(held: AbstractContextManager[object], wanted: AbstractContextManager[object]) -> bool:
+    """Whether the one is only got once the other is free again; it must be got then."""
+    got = threading.Event()
+
+    def take() -> None:
+        with wanted:
+            got.set()
+
+    taker = threading.Thread(target=take)
+    with held:
+        taker.start()
+        waited = not got.wait(0.5)
+    assert got.wait(10)
+    taker.join()
+    return waited
+
+
+def test_landings_of_one_partition_take_turns_and_others_do_not_wait(lake: Lake) -> None:
+    assert waits_for(lake.landing_beside_others(0), lake.landing_beside_others(0))
+    assert not waits_for(lake.landing_beside_others(0), lake.landing_beside_others(1))
+
+
+def test_the_landing_lock_waits_for_every_landing_and_every_landing_for_it(lake: Lake) -> None:
+    assert waits_for(lake.landing_beside_others(3), lake.landing_lock())
+    assert waits_for(lake.landing_lock(), lake.landing_beside_others(3))
+    assert waits_for(lake.landing_lock(), lake.landing_beside_others(7))
+    assert waits_for(lake.landing_lock(), lake.landing_lock())
+
+
+def test_a_landing_that_fails_leaves_no_lock(lake: Lake) -> None:
+    with pytest.raises(_CrashError), lake.landing_beside_others(0):
+        raise _CrashError
+    with lake.landing_lock():
+        pass
+    assert {stat.S_IMODE(path.stat().st_mode) for path in lake.root.glob(".landing.lock*")} == {0o600}

@@ -14,7 +14,7 @@ from app.settings import load
 from lake.contracts.tables import BRONZE, INGEST, QUARANTINE, SILVER, TABLES, Table
 from lake.storage import table_swap
 from lake.storage.store import Lake, create
-from tests.support.lakes import DEDUP_KEY, KEY, KEY_TEXT, NOW, Feeder, make_lake, overwrite, rows, simulated
+from tests.support.lakes import KEY, KEY_TEXT, NOW, RULES, Feeder, make_lake, overwrite, rows, simulated
 
 NOTE = Path(table_swap.FOLDER) / "table_swap.json"
 OVERWRITE = {table.name: "overwrite" for table in (SILVER, QUARANTINE, INGEST)}
@@ -261,7 +261,7 @@ def test_a_replay_that_is_cut_short_leaves_the_old_tables(lake: Lake, monkeypatc
     with monkeypatch.context() as patch:
         patch.setattr(table_swap, "commit", crash)
         with pytest.raises(_CrashError):
-            replay(lake, Feeder(lake).policy, DEDUP_KEY, lambda: NOW)
+            replay(lake, RULES, lambda: NOW)
     table_swap.finish(lake)
     assert (counts(lake), versions(lake)) == before
 
@@ -269,5 +269,5 @@ def test_a_replay_that_is_cut_short_leaves_the_old_tables(lake: Lake, monkeypatc
 def test_a_lake_of_any_name_can_be_rebuilt(tmp_path: Path) -> None:
     lake = make_lake(tmp_path / "St Mary's lake", simulated(40))
     before = counts(lake)
-    replay(lake, Feeder(lake).policy, DEDUP_KEY, lambda: NOW)
+    replay(lake, RULES, lambda: NOW)
     assert counts(lake)[SILVER.name] == before[SILVER.name]
