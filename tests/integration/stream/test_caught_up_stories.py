@@ -130,6 +130,7 @@ def test_what_another_member_holds_and_does_not_land_is_waited_for(place: Place,
     check(lake_of(place), read_back(broker, topic))
 
 
+@pytest.mark.slow
 def test_what_another_stream_lands_counts(house: House) -> None:
     publish(house.broker, house.topic, 600, seed=52)
     produced = read_back(house.broker, house.topic)
@@ -143,6 +144,7 @@ def test_what_another_stream_lands_counts(house: House) -> None:
         first.stop()
 
 
+@pytest.mark.slow
 def test_nothing_is_left_and_others_hold_every_partition(place: Place, broker: str, topic: str) -> None:
     """It does not even join the group, where it would have to wait for its turn."""
     publish(broker, topic, 100, seed=53)

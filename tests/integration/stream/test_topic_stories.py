@@ -122,6 +122,7 @@ def own_admin(running: EmbeddedBroker) -> AdminClient:
     return AdminClient({"bootstrap.servers": running.bootstrap, "log_level": 0})
 
 
+@pytest.mark.slow
 def test_the_broker_does_not_answer_for_longer_than_a_session(own_broker: EmbeddedBroker, tmp_path: Path) -> None:
     house = own_house(own_broker, tmp_path)
     create_topic(own_admin(own_broker), house.topic)

@@ -4,6 +4,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
+import pytest
 
 from app.jobs.replay import replay_quarantine
 from lake.contracts.tables import INGEST, QUARANTINE, SILVER, VISITS
@@ -62,6 +63,7 @@ def one_a_day(first: date, last: date) -> dict[date, int]:
     return {first + timedelta(n): 1 for n in range((last - first).days + 1)}
 
 
+@pytest.mark.slow
 def test_refreshes_give_the_stale_visits_of_a_full_build(tmp_path: Path) -> None:
     """Each refresh against a full build: turned stale by time alone, a late event, then a discharge."""
     lake, timezone = make_lake(tmp_path / "lake"), "America/New_York"
