@@ -122,6 +122,7 @@ def restless(broker: str, topic: str) -> Iterator[threading.Event]:
     thread.join()
 
 
+@pytest.mark.slow
 def test_a_feed_that_never_rests_does_not_keep_it(place: Place, broker: str, topic: str, restless: object) -> None:
     send(broker, topic, simulated(EVENTS))
     with place.running("stream") as stream:

@@ -71,7 +71,12 @@ def test_undisturbed_it_comes_to_the_same(house: House, lake: Lake) -> None:
 
 
 @pytest.mark.parametrize(
-    "point", [("build silver/events", "before", 2), ("build ops/ingest", "after", 3), ("table swap", "before", 1)]
+    "point",
+    [
+        pytest.param(("build silver/events", "before", 2), marks=pytest.mark.slow),
+        pytest.param(("build ops/ingest", "after", 3), marks=pytest.mark.slow),
+        ("table swap", "before", 1),
+    ],
 )
 def test_killed_while_it_builds_the_old_tables_stand(point: tuple[str, str, int], house: House, lake: Lake) -> None:
     before = versions(lake)
@@ -83,7 +88,7 @@ def test_killed_while_it_builds_the_old_tables_stand(point: tuple[str, str, int]
     check(lake, PRODUCED)
 
 
-TAKING = [("before", 1), ("after", 1), ("after", 2), ("after", 3)]
+TAKING = [("before", 1), ("after", 1), *(pytest.param("after", nth, marks=pytest.mark.slow) for nth in (2, 3))]
 
 
 @pytest.mark.parametrize(("when", "nth"), TAKING)

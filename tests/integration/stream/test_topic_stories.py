@@ -57,7 +57,9 @@ def commit_offsets(fed: Fed, group: str, offset: int) -> None:
         consumer.close()
 
 
-@pytest.mark.parametrize("offset", [150, 100_000], ids=["ahead", "beyond the end"])
+@pytest.mark.parametrize(
+    "offset", [150, pytest.param(100_000, marks=pytest.mark.slow)], ids=["ahead", "beyond the end"]
+)
 def test_the_groups_offsets_are_wrong(offset: int, fed: Fed, tmp_path: Path) -> None:
     house = fed_house(fed, tmp_path)
     house.crash("silver/events", "before", 3)
@@ -65,6 +67,7 @@ def test_the_groups_offsets_are_wrong(offset: int, fed: Fed, tmp_path: Path) -> 
     check(house.catch_up(group=tmp_path.name), fed.produced)
 
 
+@pytest.mark.slow
 def test_the_group_is_deleted(fed: Fed, admin: AdminClient, tmp_path: Path) -> None:
     house = fed_house(fed, tmp_path)
     house.catch_up(group=tmp_path.name)

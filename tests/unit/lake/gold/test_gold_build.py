@@ -33,6 +33,8 @@ from tests.support.lakes import (
     simulated,
 )
 
+SLOW = pytest.mark.slow
+
 
 def told(number: int, kind: str, time: str, visit: int = 1, **more: str) -> Message:
     """A message of one visit."""
@@ -99,7 +101,7 @@ def test_only_touched_months_are_rebuilt(tmp_path: Path) -> None:
     assert build(lake).months == 2  # September, and August: its discharges have 30 days of data after them by now
 
 
-@pytest.mark.parametrize("timezone", ["UTC", "America/New_York"])
+@pytest.mark.parametrize("timezone", [pytest.param("UTC", marks=SLOW), "America/New_York"])
 def test_refreshes_give_what_a_full_build_gives(tmp_path: Path, timezone: str) -> None:
     reference = beds(tmp_path)
     whole = make_lake(tmp_path / "whole", ADMITTED, MOVED, LATE, CANCELLED)
@@ -122,7 +124,10 @@ def test_folded_in_parts_the_visits_are_the_same(tmp_path: Path) -> None:
     assert not (parts.root / SPILL).exists()
 
 
-@pytest.mark.parametrize(("part_events", "sorted_rows"), [(100, 500_000), (10_000, 20), (100, 20)])
+@pytest.mark.parametrize(
+    ("part_events", "sorted_rows"),
+    [pytest.param(100, 500_000, marks=SLOW), pytest.param(10_000, 20, marks=SLOW), (100, 20)],
+)
 def test_refreshed_in_parts_the_visits_are_the_same(tmp_path: Path, part_events: int, sorted_rows: int) -> None:
     messages = simulated(1_000)
     whole, parts = make_lake(tmp_path / "whole", messages), make_lake(tmp_path / "parts", messages[:300])
@@ -181,6 +186,9 @@ def test_new_staffed_beds_or_another_time_zone_rebuild_every_month(tmp_path: Pat
     assert build(lake, reference=reference, timezone="Asia/Tokyo").kind == "full"
 
 
+OFTEN = ("write 6", "publish")
+"""Steps that are cut short each time; the others in test-all."""
+
 STEPS: dict[str, Callable[[], object]] = {
     **{
         f"write {number}": lambda number=number: mock.patch.object(
@@ -209,7 +217,7 @@ def _failing_at(real: Callable[..., object], number: int) -> Callable[..., objec
     return maybe
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", [pytest.param(step, marks=() if step in OFTEN else SLOW) for step in STEPS])
 def test_cut_short_at_any_step_the_next_build_makes_it_good(tmp_path: Path, step: str) -> None:
     lake = make_lake(tmp_path / "lake", ADMITTED, MOVED)
     build(lake)

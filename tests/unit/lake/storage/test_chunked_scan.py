@@ -69,7 +69,7 @@ def test_a_slice_is_of_one_topic(tmp_path: Path) -> None:
     assert [check for check in verify(lake, DEDUP_KEY) if not check.passed] == []
 
 
-@pytest.mark.parametrize("at_a_time", [pytest.param(1, marks=pytest.mark.slow), 7, 40, EVENTS * 2])
+@pytest.mark.parametrize("at_a_time", [pytest.param(1, marks=pytest.mark.slow), 40, EVENTS * 2])
 def test_a_quarantine_replay_in_slices_comes_to_what_the_stream_came_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_a_time: int
 ) -> None:
