@@ -48,7 +48,7 @@ def table_of(columns: Iterable[str], rows: Iterable[Iterable[object]], *, groupe
 
 
 def conservation(counts: Mapping[str, int]) -> str:
-    """Messages, and what became of them, as one equation."""
+    """The conservation law with its figures, on one line."""
     return f"{counts['messages']:,} messages = " + " + ".join(f"{counts[name]:,} {name}" for name in OUTCOMES)
 
 

@@ -11,7 +11,7 @@ from typing import Final
 import polars as pl
 
 from app.stream.decoders.json_event import decode
-from lake.contracts.tables import EVENT_COORDINATES, KAFKA_COORDINATES, SILVER
+from lake.contracts.tables import EVENT_COORDINATES, KAFKA_COORDINATES, SILVER, Table
 from lake.quality.identifier_search import anybodys, surviving
 from lake.quality.masked_forms import form_breaches
 from lake.security.identifiers.finding import REDACTED
@@ -44,7 +44,9 @@ def measure_masking(
     """
     counts = [pl.DataFrame(schema=MEASURED)]
     for messages in bronze.messages(lake, above=above):
-        rows = silver_rows_of(lake, messages)
+        offsets = messages["kafka_offset"]
+        at = (messages["topic_id"][0], messages["kafka_partition"][0], offsets[0], offsets[-1])
+        rows = at_offsets(lake, SILVER, *at).collect()
         if rows.is_empty():
             continue
         broken = (
@@ -64,19 +66,10 @@ def measure_masking(
     return pl.concat(counts).group_by("day", "policy").sum().sort("day", "policy")
 
 
-def silver_rows_of(lake: Lake, messages: pl.DataFrame) -> pl.DataFrame:
-    """The Silver rows at the offsets from the first to the last of these messages of one partition."""
-    offset = pl.col("kafka_offset")
-    return (
-        lake.store(SILVER)
-        .scan()
-        .filter(
-            pl.col("topic_id") == messages["topic_id"][0],
-            pl.col("kafka_partition") == messages["kafka_partition"][0],
-            offset.is_between(messages["kafka_offset"].min(), messages["kafka_offset"].max()),
-        )
-        .collect()
-    )
+def at_offsets(lake: Lake, table: Table, topic_id: str, partition: int, first: int, last: int) -> pl.LazyFrame:
+    """The table's rows of one partition from the first to the last of these offsets."""
+    here = (pl.col("topic_id") == topic_id) & (pl.col("kafka_partition") == partition)
+    return lake.store(table).scan().filter(here, pl.col("kafka_offset").is_between(first, last))
 
 
 def surviving_identifiers(both: pl.DataFrame, rows: pl.DataFrame) -> Iterator[tuple[str, int, list[int]]]:

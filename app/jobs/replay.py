@@ -42,8 +42,8 @@ def replay(
 ) -> Replayed:
     """Rebuild Silver, the quarantine and ``ops/ingest`` from Bronze by ``rules``; Bronze stays as it is.
 
-    Messages are decided partition by partition, in the order of their offsets. The new tables are built beside and
-    taken over at the end: until then, and after a crash before then, the old ones stay. The stream waits meanwhile.
+    Messages are decided partition by partition, in the order of their offsets. The new tables are built next to the
+    lake and swapped in at the end: until then, and after a crash before then, the old ones stay. The stream waits.
     """
     with lake.landing_lock():
         recover(BatchWriter(lake, rules, now))
@@ -94,9 +94,8 @@ def replay_quarantine(lake: Lake, rules: Rules, now: Callable[[], datetime]) -> 
                     )
                     settled.append(_settled(tried, batch, split, now()))
                     done.append(_retried(batch, split))
-            settled.append(
-                waiting.join(pl.concat(settled), on=KAFKA_COORDINATES, how="anti")
-            )  # Bronze has them no more
+            # What Bronze no longer has stays in quarantine as it is.
+            settled.append(waiting.join(pl.concat(settled), on=KAFKA_COORDINATES, how="anti"))
             beside.store(QUARANTINE).append(pl.concat(settled), {})
         if done:
             table_swap.commit(lake, {SILVER.name: "append", INGEST.name: "append", QUARANTINE.name: "overwrite"})
@@ -128,7 +127,7 @@ def _retried(batch: MaskedBatch, split: Deduplicated) -> Replayed:
 
 
 def _corrections(batch: MaskedBatch, split: Deduplicated, policy: Policy, now: datetime) -> pl.DataFrame:
-    """``ops/ingest`` rows that move messages out of the quarantine; none is counted anew."""
+    """``ops/ingest`` rows that move messages out of the quarantine; none is counted again."""
     rows, ignored = [], batch.raw.with_coordinates(batch.ignored())
     for partition, last in batch.raw.last_offsets().items():
         mine = pl.col("kafka_partition") == partition

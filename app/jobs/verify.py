@@ -16,7 +16,7 @@ from typing import Final
 
 import polars as pl
 
-from app.jobs.masking_audit import Dimensions, surviving_identifiers, with_their_messages
+from app.jobs.masking_audit import Dimensions, at_offsets, surviving_identifiers, with_their_messages
 from app.stream.recovery import Partition
 from app.stream.transforms.deduplicate import key_columns
 from lake import reference
@@ -221,9 +221,8 @@ class _Messages:
 
     def _outcomes(self, topic_id: str, partition: int, first: int, last: int) -> tuple[pl.DataFrame, pl.DataFrame]:
         """The Silver rows, and the messages in quarantine, at these offsets."""
-        here = (pl.col("topic_id") == topic_id) & (pl.col("kafka_partition") == partition)
-        here &= pl.col("kafka_offset").is_between(first, last)
-        silver, held = (self._lake.store(table).scan().filter(here) for table in (SILVER, QUARANTINE))
+        at = (topic_id, partition, first, last)
+        silver, held = (at_offsets(self._lake, table, *at) for table in (SILVER, QUARANTINE))
         waiting = held.filter(pl.col("resolved_at").is_null())
         return silver.select(SILVER.polars_schema.names()).collect(), waiting.select(KAFKA_COORDINATES).collect()
 

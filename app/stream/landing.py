@@ -7,7 +7,7 @@ Guarantee, at rest and after any crash: per partition, messages = silver + quara
 * Whoever works from an outdated position (a consumer that lost its partition, a flush left behind by a rebalance)
   fails, either here (``PositionMoved``) or in the Delta commit, and writes nothing.
 
-How landings go beside each other is the rules' ``dedup_scope``:
+Whether landings wait for each other is the rules' ``dedup_scope``:
 
 * ``lake``: one after the other in the whole lake (by a lock, and failing that by their number), and each looks at the
   Silver of the one before it: exact duplicates are found whichever partitions and streams they came through.
@@ -85,7 +85,7 @@ class Landing:
 
     @contextmanager
     def _turn(self, partition: int) -> Iterator[None]:
-        """A landing's turn: alone in the lake, or beside others, who may not meet a table swap half-way."""
+        """Hold the whole lake or, while no table swap is half-way, only this partition."""
         if self._alone:
             with self._lake.landing_lock():
                 yield
@@ -94,7 +94,7 @@ class Landing:
             if table_swap.begun(self._lake.root):
                 with self._lake.landing_lock():
                     table_swap.finish(self._lake)
-            with self._lake.landing_beside_others(partition):
+            with self._lake.partition_lock(partition):
                 if not table_swap.begun(self._lake.root):
                     yield
                     return

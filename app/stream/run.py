@@ -123,7 +123,7 @@ def run_stream(
     """Run the stream until SIGTERM or Ctrl-C, or until it has caught up; returns whether it was the latter.
 
     Caught up is when all that the topic held as the run began has landed, by whichever stream (``Goal``).
-    ``on_landed`` is told of each landed batch and of the lag after it. Without ``leave_group`` the group finds out by
+    ``on_landed`` gets each landed batch and the lag after it. Without ``leave_group`` the group finds out by
     itself, in 6 s, that this member has ended: for members that end together, each of which would make the others join
     again.
 

@@ -28,7 +28,7 @@ from lake.errors import LakeError
 from lake.security.encryption import LakeKey
 
 MAX_BYTES: Final = 4 * 1024 * 1024
-"""A batch takes no further message once it has these many bytes of keys, headers and values."""
+"""Most bytes of keys, headers and values in a record batch; a larger message is a batch alone."""
 
 MESSAGES: Final = pl.Schema(
     {  # type: ignore[arg-type]
@@ -194,7 +194,7 @@ def opened_each(rows: pl.DataFrame, key: LakeKey) -> Iterator[pl.DataFrame | Non
 
 
 def _bounded(messages: Messages) -> Iterator[Messages]:
-    """The messages in parts that each end once they have ``MAX_BYTES``: one that is larger is a batch alone."""
+    """The messages in parts of at most ``MAX_BYTES``, or of one message."""
     sizes = messages.sizes()
     if sum(sizes) <= MAX_BYTES:
         yield messages

@@ -303,13 +303,13 @@ class Lake:
         """
         with self._lock(LOCK):
             for path in sorted(self.root.glob(f"{LOCK}.*")):
-                with self._lock(path.name):  # what was begun beside others ends first
+                with self._lock(path.name):  # landings of single partitions end first
                     pass
             yield
 
     @contextlib.contextmanager
-    def landing_beside_others(self, partition: int) -> Iterator[None]:
-        """A landing that begins with this partition, beside landings of other partitions."""
+    def partition_lock(self, partition: int) -> Iterator[None]:
+        """Nothing else lands that begins with this partition; landings of other partitions go on."""
         own = self._lock(f"{LOCK}.{partition}")
         while not own.is_locked:
             with self._lock(LOCK), contextlib.suppress(Timeout):

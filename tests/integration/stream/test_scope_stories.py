@@ -1,4 +1,4 @@
-"""``WARDLAKE_DEDUP_SCOPE=partition``: streams that land beside each other; and commits of which nobody knows."""
+"""``WARDLAKE_DEDUP_SCOPE=partition``: streams that do not wait for each other; and commits of which nobody knows."""
 
 import threading
 from collections.abc import Iterator
@@ -65,8 +65,8 @@ def test_landings_of_other_partitions_do_not_wait(
     thread = threading.Thread(target=lambda: parted(held, 0, 1).land(batch(held, mine, rules=PARTED)))
     thread.start()
     assert reached.wait(30)
-    beside = reopened(lake)
-    parted(beside, 2, 3).land(batch(beside, others, rules=PARTED))  # while the other is in the middle of its own
+    other = reopened(lake)
+    parted(other, 2, 3).land(batch(other, others, rules=PARTED))  # while the first is half-way
     lake.refresh()
     assert [lake.landed(TOPIC_ID, partition) >= 0 for partition in range(4)] == [False, False, True, True]
     going_on.set()

@@ -370,7 +370,7 @@ def test_what_landed_and_what_was_begun(tmp_path: Path) -> None:
     assert (lake.landings_begun(), lake.landings_done()) == (2, 1)
 
 
-# Landings beside each other.
+# Landings of several partitions at once.
 
 
 def waits_for(held: AbstractContextManager[object], wanted: AbstractContextManager[object]) -> bool:
@@ -391,19 +391,19 @@ def waits_for(held: AbstractContextManager[object], wanted: AbstractContextManag
 
 
 def test_landings_of_one_partition_take_turns_and_others_do_not_wait(lake: Lake) -> None:
-    assert waits_for(lake.landing_beside_others(0), lake.landing_beside_others(0))
-    assert not waits_for(lake.landing_beside_others(0), lake.landing_beside_others(1))
+    assert waits_for(lake.partition_lock(0), lake.partition_lock(0))
+    assert not waits_for(lake.partition_lock(0), lake.partition_lock(1))
 
 
 def test_the_landing_lock_waits_for_every_landing_and_every_landing_for_it(lake: Lake) -> None:
-    assert waits_for(lake.landing_beside_others(3), lake.landing_lock())
-    assert waits_for(lake.landing_lock(), lake.landing_beside_others(3))
-    assert waits_for(lake.landing_lock(), lake.landing_beside_others(7))
+    assert waits_for(lake.partition_lock(3), lake.landing_lock())
+    assert waits_for(lake.landing_lock(), lake.partition_lock(3))
+    assert waits_for(lake.landing_lock(), lake.partition_lock(7))
     assert waits_for(lake.landing_lock(), lake.landing_lock())
 
 
 def test_a_landing_that_fails_leaves_no_lock(lake: Lake) -> None:
-    with pytest.raises(_CrashError), lake.landing_beside_others(0):
+    with pytest.raises(_CrashError), lake.partition_lock(0):
         raise _CrashError
     with lake.landing_lock():
         pass
